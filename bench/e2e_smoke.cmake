@@ -1,0 +1,28 @@
+# Runs every scenario of bench/e2e very small and looks at its JSON, so that the bench does not rot.
+#   cmake -DE2E=<program> -P e2e_smoke.cmake
+foreach(scenario IN ITEMS snapshot stream lag)
+  execute_process(
+    COMMAND ${E2E} --scenario ${scenario} --keys 20000 --ops 20000 --samples 100 --repeats 1 --json
+    OUTPUT_VARIABLE json RESULT_VARIABLE code)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${scenario}: exit code ${code}")
+  endif()
+  set(cpu cpu_us_op)
+  set(figures wall)
+  if(scenario STREQUAL "snapshot")
+    set(cpu cpu_us_key)
+  elseif(scenario STREQUAL "lag")
+    set(figures p50_ms p99_ms)
+  endif()
+  foreach(competitor IN ITEMS keyferry native)
+    foreach(field IN ITEMS wall ${cpu} rss_mb disk_mb p50_ms p99_ms)
+      string(JSON value GET "${json}" ${competitor} ${field})  # fails when it is not there
+    endforeach()
+    foreach(field IN LISTS figures ITEMS rss_mb)
+      string(JSON value GET "${json}" ${competitor} ${field})
+      if(NOT value GREATER 0)
+        message(FATAL_ERROR "${scenario}: ${competitor}.${field} is '${value}' in ${json}")
+      endif()
+    endforeach()
+  endforeach()
+endforeach()

@@ -1,0 +1,61 @@
+// What each HTTP path answers (interface "HTTP"): a request in, a reply out. Pure: no socket and no
+// clock, so the tests call it directly; http_session moves the bytes. Admin thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "keyferry/pipeline/status.hpp"
+
+namespace keyferry {
+
+enum class ControlVerb { drain, stop };
+// Hands a verb to the pipeline. Called on the admin thread, so it must only post to the pipeline's
+// executor; false when the link can no longer take it.
+using Control = std::function<bool(ControlVerb)>;
+
+struct HttpRequest {
+  std::string method;
+  std::string target;  // path, and a query after '?'
+  std::string host;    // header fields, empty when not sent
+  std::string origin;
+};
+
+struct HttpReply {
+  unsigned status = 200;
+  std::string content_type;
+  std::string body;
+  std::string allow;  // 405 only
+};
+
+class HttpRoutes {
+ public:
+  // `started_ms` and `now_ms` below: milliseconds of the steady clock, as Status::published_ms.
+  HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
+             std::int64_t started_ms);
+
+  HttpReply answer(const HttpRequest& request, std::int64_t now_ms) const;
+
+ private:
+  struct Visit;
+  struct Row;
+  static const Row rows[];
+
+  HttpReply index(const Visit& visit) const;
+  HttpReply status(const Visit& visit) const;
+  HttpReply metrics(const Visit& visit) const;
+  HttpReply livez(const Visit& visit) const;
+  HttpReply readyz(const Visit& visit) const;
+  HttpReply drain(const Visit& visit) const;
+  HttpReply stop(const Visit& visit) const;
+  HttpReply control(const Visit& visit, ControlVerb verb, Phase next) const;
+  bool is_fresh(const Visit& visit) const;
+
+  const StatusBoard& board_;
+  std::int64_t ready_lag_bytes_;
+  Control control_;
+  std::int64_t started_ms_;
+};
+
+}  // namespace keyferry

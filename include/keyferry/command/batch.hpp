@@ -1,0 +1,48 @@
+// The unit between stages: commands of one replication stream, in order, as views into the slabs
+// they were read to. Nothing is copied: `wire` is what the source sent.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "keyferry/base/bytes.hpp"
+#include "keyferry/base/time.hpp"
+
+namespace keyferry {
+
+using Offset = std::int64_t;  // replication stream position in the source's counting
+using Slot = std::uint16_t;   // 0..16383
+constexpr Slot slot_count = 16384;
+
+struct CommandInfo;
+
+// Where a command stands in a MULTI..EXEC group. A group is `first` (MULTI), any `inside`, `last`
+// (EXEC).
+enum class GroupMark : std::uint8_t { none, first, inside, last };
+
+struct Command {
+  ByteView wire;                      // as it came, header to last CRLF
+  const CommandInfo* info = nullptr;  // row of the command table; nullptr for a name it lacks
+  std::uint32_t first_arg = 0;        // index into Batch::args
+  std::uint32_t arg_count = 0;
+  std::int32_t db = 0;  // selected when it ran
+  GroupMark group = GroupMark::none;
+  Offset end = 0;  // stream offset behind its last byte
+};
+
+// Views stay valid while the Batch lives: it holds every slab they point into.
+// A MULTI..EXEC group is never split over two batches.
+struct Batch {
+  std::vector<Command> commands;
+  std::vector<ByteView> args;
+  std::vector<SlabRef> slabs;
+  Offset end = 0;  // stream offset behind everything this batch covers, control commands included
+  TimePoint received{};
+
+  std::span<const ByteView> args_of(const Command& command) const {
+    return {args.data() + command.first_arg, command.arg_count};
+  }
+};
+
+}  // namespace keyferry

@@ -1,0 +1,88 @@
+// Every option as a value with its default (config/keyferry.yaml is the commented table; a test
+// compares them). YAML name = field name = environment KEYFERRY_A_B = --set a.b=v. Passed by
+// const&; nothing changes after load.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "keyferry/base/error.hpp"
+#include "keyferry/config/uri.hpp"
+
+namespace keyferry {
+
+enum class StopWhen { never, snapshot, lag_zero };
+enum class StopThen { exit, idle };
+enum class ErrorPolicy { stop, skip };
+enum class Topology { automatic, standalone, cluster };
+enum class TargetBefore { keep, flush, must_be_empty };
+enum class AckPolicy { applied, zero };
+
+struct EndOptions {
+  Uri uri;
+  std::string password_file;
+  Topology topology = Topology::automatic;
+  std::int64_t connect_timeout_ms = 5000;  // connect, authenticate and greet
+  std::int64_t reply_timeout_ms =
+      30000;  // no byte for this long while one is due: the connection is given up
+  std::int64_t reconnect_max_s = 3600;  // without a working link for this long: exit 3
+};
+
+struct Options {
+  EndOptions source;
+  std::string source_psync_command = "PSYNC";
+  EndOptions target;
+  std::int64_t target_lanes_per_node = 4;  // 1..64
+  std::int64_t target_topology_refresh_s = 30;
+  TargetBefore target_before = TargetBefore::keep;
+  AckPolicy stream_ack = AckPolicy::applied;
+  std::string delivery_mode = "at_least_once";
+  ErrorPolicy errors_policy = ErrorPolicy::stop;
+  std::string errors_dead_letter_file = "keyferry-dead-letters.resp";
+  std::int64_t limits_memory_max_bytes = std::int64_t{256} * 1024 * 1024;
+  bool spool_enabled = true;
+  std::string spool_dir = "keyferry-spool";
+  std::int64_t spool_max_bytes = std::int64_t{8} * 1024 * 1024 * 1024;
+  std::string http_listen = "127.0.0.1:8484";  // "" = off
+  std::int64_t http_ready_lag_bytes = std::int64_t{1024} * 1024;
+  std::string admin_resp_listen = "127.0.0.1:8485";  // "" = off, nothing is announced
+  std::string log_level = "info";
+  std::string log_format = "text";
+  std::string log_file;
+  StopWhen stop_when = StopWhen::never;
+  StopThen stop_then = StopThen::exit;
+  std::int64_t stop_stable_for_ms = 1000;
+  std::int64_t stop_lag_bytes = -1;  // -1: zero, i.e. "synced"
+  std::int64_t stop_shutdown_grace_s = 30;
+};
+
+// What the command line gave; empty strings were not given.
+struct CommandLine {
+  std::string config_file;
+  std::string source;
+  std::string target;
+  std::string http;
+  std::string stop_when;
+  std::string log_format;
+  std::vector<std::string> set;  // "a.b=value"
+};
+
+// Defaults < YAML file < environment < flags. Every problem is found before returning: the error's
+// text has one line per problem, with file and line where there is one; unknown keys come with the
+// nearest known name. Errc::usage. `environment` is passed in so that tests need not change the
+// process' own.
+Result<Options> load_options(const CommandLine& command_line,
+                             const std::map<std::string, std::string>& environment);
+
+// One row per option: its dotted name, default as text, unit or choices, and one sentence. For
+// --help, the sample file and its test.
+struct OptionRow {
+  std::string name;
+  std::string default_text;
+  std::string what;
+};
+std::vector<OptionRow> option_rows();
+
+}  // namespace keyferry

@@ -1,0 +1,48 @@
+// A control connection to a Redis or Valkey server: connect, authenticate, ask, read one reply at a
+// time. Used for INFO, CLUSTER SLOTS, handshakes and hand-carried commands; bulk traffic goes
+// through sink/lane and source/psync, which take the stream over after `open`. Executor thread
+// only.
+#pragma once
+
+#include "keyferry/config/options.hpp"
+#include "keyferry/net/stream.hpp"
+#include "keyferry/resp/resp.hpp"
+
+namespace keyferry {
+
+class Connection {
+ public:
+  explicit Connection(const asio::any_io_executor& executor) : stream_(executor) {}
+
+  // Connects to `host` (or the unix path of options.uri), sends AUTH when there is a password,
+  // CLIENT SETNAME `name`. Errors: unreachable, refused_by_peer (with the server's words). Bounded
+  // by connect_timeout_ms.
+  Task<Error> open(const EndOptions& options, HostPort host, std::string name);
+
+  // Sends `wire` (one command) and reads its reply; error replies are values. Bounded by `limit`.
+  Task<Result<RespValue>> call(Bytes wire, Millis limit);
+
+  // Sends `wire` and steps over `replies` replies without storing them; the result is the first
+  // error among them (without '-'), empty for none. Bounded by `limit`.
+  Task<Result<std::string>> deliver(Bytes wire, std::uint32_t replies, Millis limit);
+
+  // Reads one line up to "\n" (without CR LF), skipping nothing; for PSYNC answers. At most 64 KiB.
+  Task<Result<Bytes>> read_line(Millis limit);
+  // Bytes read behind the last reply or line; hands them over once.
+  Bytes take_unread();
+
+  Stream& stream() { return stream_; }
+  void close(bool abort = false) { stream_.close(abort); }
+
+ private:
+  Task<Error> open_unbounded(const EndOptions& options, HostPort host, std::string name);
+  Task<Error> call_unbounded(const Bytes& wire, RespValue& reply);
+  Task<Error> deliver_unbounded(const Bytes& wire, std::uint32_t replies, std::string& first_error);
+  Task<Error> read_line_unbounded(Bytes& line);
+  Task<Error> fill();
+
+  Stream stream_;
+  Bytes unread_;
+};
+
+}  // namespace keyferry

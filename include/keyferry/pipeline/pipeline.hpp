@@ -1,0 +1,111 @@
+// One link, from one standalone source to one target: the story of the program. Wires psync ->
+// intake -> decoder -> sink, keeps the phases, decides when to stop and with which error. One
+// thread; everything it starts ends with run().
+//
+// Phases: connecting -> handshake -> snapshot -> catch_up -> steady; connecting again while the
+// source is away; draining from any of them when asked to stop; stopped or failed at the end.
+#pragma once
+
+#include "keyferry/checkpoint/lag.hpp"
+#include "keyferry/pipeline/observer.hpp"
+#include "keyferry/pipeline/status.hpp"
+#include "keyferry/rdb/rdb_reader.hpp"
+#include "keyferry/sink/redis_sink.hpp"
+#include "keyferry/source/psync.hpp"
+#include "keyferry/source/stream_decoder.hpp"
+
+namespace keyferry {
+
+class Pipeline {
+ public:
+  // Options and board outlive the pipeline.
+  Pipeline(const asio::any_io_executor& executor, const Options& options, StatusBoard& board);
+
+  // Which port to announce over a link whose own address is given; 0 = none. Set before run().
+  std::function<std::uint16_t(const std::string& local_address)> announced_port;
+
+  // The whole life of the link. No error: it ended as asked.
+  Task<Error> run();
+
+  // These three only on the pipeline's executor.
+  void stop();   // apply what has been received, then end
+  void drain();  // end when lag reaches zero
+  void abort();  // end now; what is not acknowledged stays undone
+
+  // Why run() returned: true when a stop condition of the options ended it.
+  bool reached_goal() const { return reached_goal_; }
+
+ private:
+  // the life of the link (pipeline.cpp)
+  Task<Error> open_ends();
+  Task<Error> decode();
+  Task<Error> follow_source();
+  Task<Error> carry_out();
+  Task<Error> drain_received();
+  void finish(Error error);
+  void finish_received();
+  void on_progress();
+  void check_goal(TimePoint now);
+
+  // the snapshot (snapshot.cpp)
+  Task<Error> begin_snapshot(Intake::FullSync full_sync);
+  Task<Error> decode_snapshot(const Intake::Chunk& chunk);
+  Task<Error> take_event(const rdb::Event& event);
+  Task<Error> end_snapshot(TimePoint now);
+  Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
+
+  // what the world sees (report.cpp)
+  Task<Error> report();
+  Phase phase() const;
+  void publish(TimePoint now);
+  void log_progress(TimePoint now);
+
+  asio::any_io_executor executor_;
+  const Options& options_;
+  StatusBoard& board_;
+  SlabBudget budget_;  // before everything that holds slabs
+  Spool spool_;
+  Watermark watermark_;
+  Intake intake_;
+  PsyncState source_;
+  Psync psync_;
+  Observer observer_;
+  RedisSink sink_;
+  StreamDecoder decoder_;
+  LagMeter lag_;
+  Scope scope_;
+  Signal halt_;
+
+  // snapshot being decoded
+  std::unique_ptr<rdb::RdbReader> reader_;
+  ByteWindow window_;
+  Intake::FullSync full_sync_;
+  bool snapshot_ended_ = false;  // EOF and checksum were read; only the mark is missing
+  std::int32_t stream_db_ = 0;   // selected when the stream begins
+  std::uint64_t keys_total_ = 0;
+  std::uint64_t keys_before_ = 0;  // sink keys when this snapshot began
+  TimePoint snapshot_began_{};
+
+  bool in_snapshot_ = false;
+  bool in_stream_ = false;
+  bool caught_up_ = false;
+  bool is_decoding_ = false;  // between pop and the hand-over to the sink
+  bool draining_ = false;     // received bytes are being applied, then the end
+  bool drain_wanted_ = false;
+  bool finished_ = false;
+  bool reached_goal_ = false;
+  Error result_;
+  std::optional<Offset> getack_at_;
+  std::optional<TimePoint> low_lag_since_;
+
+  TimePoint began_{};
+  LatencyHistogram latency_;
+  TimePoint rate_at_{};
+  std::uint64_t rate_commands_ = 0;
+  std::uint64_t rate_bytes_ = 0;
+  double commands_per_s_ = 0;
+  double bytes_per_s_ = 0;
+  TimePoint logged_at_{};
+};
+
+}  // namespace keyferry

@@ -1,0 +1,119 @@
+// What a running link tells the world: one immutable value, published whole by the pipeline thread
+// every 100 ms and read by the HTTP and RESP listeners on theirs. Field names follow the JSON of
+// interface "HTTP".
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace keyferry {
+
+enum class Phase {
+  connecting,
+  handshake,
+  snapshot,
+  catch_up,
+  steady,
+  draining,
+  paused,
+  stopped,
+  failed
+};
+const char* to_string(Phase phase);
+inline constexpr std::array all_phases = {Phase::connecting, Phase::handshake, Phase::snapshot,
+                                          Phase::catch_up,   Phase::steady,    Phase::draining,
+                                          Phase::paused,     Phase::stopped,   Phase::failed};
+
+struct LaneStatus {
+  std::string target;           // host:port
+  std::uint64_t queued = 0;     // units waiting to be sent
+  std::uint64_t in_flight = 0;  // units sent and unanswered
+};
+
+// Latency received -> acknowledged, weighted by commands. Bucket i counts observations <=
+// bounds_s[i].
+struct LatencyHistogram {
+  static constexpr std::array<double, 14> bounds_s = {
+      0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30};
+  std::array<std::uint64_t, bounds_s.size() + 1> counts{};  // not cumulative; the last one is +Inf
+  double sum_s = 0;
+  std::uint64_t count = 0;
+  void observe(double seconds, std::uint64_t weight);
+};
+
+struct NamedCount {
+  std::string name;
+  std::uint64_t count = 0;
+};
+
+struct Status {
+  Phase phase = Phase::connecting;
+  bool synced = false;
+  double uptime_s = 0;
+  std::optional<std::int64_t> lag_bytes;
+  std::optional<std::int64_t> lag_ms;
+
+  std::uint64_t snapshot_keys_done = 0;
+  std::optional<std::uint64_t> snapshot_keys_total;  // from RESIZEDB, a hint
+  std::uint64_t snapshot_bytes_done = 0;
+  std::optional<std::uint64_t> snapshot_bytes_total;  // known for the $<len> form only
+  std::optional<double> snapshot_eta_s;
+
+  std::int64_t applied_offset = 0;
+  std::int64_t received_offset = 0;
+  std::int64_t source_offset = 0;
+  std::uint64_t commands_applied = 0;
+  double commands_per_s = 0;
+  double bytes_per_s = 0;
+
+  std::uint64_t applied = 0;  // commands and snapshot keys the target has accepted
+  std::uint64_t filtered = 0;
+  std::uint64_t skipped = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t retried = 0;
+  std::uint64_t redirected = 0;
+  std::uint64_t reconnects = 0;
+  std::uint64_t full_resyncs = 0;
+  std::uint64_t transactions_split = 0;
+  std::uint64_t dead_letters = 0;
+
+  std::uint64_t source_reconnects = 0;
+  std::uint64_t target_reconnects = 0;
+  std::uint64_t source_bytes = 0;
+  std::uint64_t target_bytes = 0;
+  std::vector<NamedCount> redirects;   // by kind: MOVED, ASK, TRYAGAIN
+  std::vector<NamedCount> errors;      // by kind: OOM, WRONGTYPE, ...
+  std::vector<NamedCount> cross_slot;  // by command name
+  LatencyHistogram apply_latency;
+
+  std::uint64_t memory_used_bytes = 0;
+  std::uint64_t memory_max_bytes = 0;
+  std::uint64_t spool_used_bytes = 0;
+  std::uint64_t spool_max_bytes = 0;
+
+  std::string source;  // host:port
+  std::string replid;
+  bool source_link_up = false;
+  std::vector<LaneStatus> lanes;
+  std::optional<std::string> last_error;
+  std::int64_t published_ms = 0;  // steady clock; /livez checks that it moves
+};
+
+// Exchange point between the pipeline thread (store) and any other (load).
+class StatusBoard {
+ public:
+  void publish(std::shared_ptr<const Status> status) {
+    std::atomic_store(&status_, std::move(status));
+  }
+  std::shared_ptr<const Status> read() const { return std::atomic_load(&status_); }
+
+ private:
+  std::shared_ptr<const Status> status_ = std::make_shared<const Status>();
+};
+
+}  // namespace keyferry

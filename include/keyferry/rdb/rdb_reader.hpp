@@ -1,0 +1,131 @@
+// Turns the bytes of an RDB snapshot into events, incrementally and without copying: the caller
+// keeps the unread bytes contiguous and offers them again, with more behind them, after
+// `need_more`. Pure; no Asio. It finds where each value ends by walking its structure (for RESTORE
+// the bytes go on as they came); it does not decode elements: that is the rewriting of foreign or
+// huge values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "keyferry/base/bytes.hpp"
+#include "keyferry/base/error.hpp"
+#include "keyferry/rdb/cursor.hpp"
+#include "keyferry/rdb/format.hpp"
+#include "keyferry/rdb/value_walker.hpp"
+
+namespace keyferry::rdb {
+
+// One event. Views point into the bytes offered to next() or into the reader's own scratch
+// (decompressed keys), and stay valid until the following call of next().
+struct Event {
+  enum class Kind {
+    header,     // the magic was read: dialect() is known
+    aux,        // name, text
+    select_db,  // db
+    resize_db,  // db_keys, db_expires: a hint
+    function,   // text = library source (FUNCTION2)
+    key,        // key, db, type, value, expire_ms, idle_s, freq
+    end,        // EOF opcode and, for version >= 5, the checksum trailer were read and are right
+  };
+  Kind kind = Kind::header;
+  ByteView name;
+  ByteView text;
+  ByteView key;
+  std::int32_t db = 0;
+  std::uint8_t type = 0;  // RDB type byte of the value
+  ByteView value;         // raw value bytes behind the key, as RESTORE wants them behind `type`
+  std::optional<std::int64_t> expire_ms;  // absolute unix time
+  std::optional<std::uint64_t> idle_s;    // LRU
+  std::optional<std::uint8_t> freq;       // LFU
+  std::uint64_t db_keys = 0;
+  std::uint64_t db_expires = 0;
+  bool checksum_disabled = false;  // end: the trailer was 0 (rdbchecksum no)
+};
+
+class RdbReader {
+ public:
+  enum class Status { event, need_more, error };
+
+  // Reads the next event from the start of `bytes`; `consumed` says how many bytes may be dropped
+  // afterwards (the event's views point into them, so only after the event was used). With
+  // need_more nothing is consumed
+  // (`consumed` = 0) and need_bytes() says how many bytes, from the start, are surely needed. Work
+  // is not repeated: after need_more the walk continues where it stopped, so `bytes` must begin at
+  // the same place.
+  Status next(ByteView bytes, Event& event, std::size_t& consumed);
+
+  // Must not be called again after the `end` event; bytes behind the snapshot are the caller's.
+  std::size_t need_bytes() const { return need_bytes_; }
+  Dialect dialect() const { return dialect_; }
+  // Bytes consumed so far: file offset for error messages and progress.
+  std::uint64_t offset() const { return offset_; }
+  // After Status::error: one line with version, offset and key (escaped), code Errc::corrupt.
+  const Error& error() const { return error_; }
+
+  // What no event tells about, counted so that it can be reported: MODULE_AUX records (no command
+  // can carry them) and keys without elements (servers from 6.2 on skip them too).
+  std::uint64_t module_aux_skipped() const { return module_aux_skipped_; }
+  std::uint64_t empty_keys_skipped() const { return empty_keys_skipped_; }
+
+ private:
+  // magic -> record; record -> value -> record per key; record -> skipped -> record for MODULE_AUX;
+  // record -> trailer -> finished at EOF (version < 5: record -> finished).
+  enum class Stage : std::uint8_t { magic, record, value, skipped, trailer, finished };
+
+  // What opcodes in front of a key say about it.
+  struct Attributes {
+    std::optional<std::int64_t> expire_ms;
+    std::optional<std::uint64_t> idle_s;
+    std::optional<std::uint8_t> freq;
+  };
+
+  // Each takes one step of its stage; true when `event` was filled.
+  bool step(Cursor& in, ByteView bytes, Event& event);
+  bool read_magic(Cursor& in, Event& event);
+  bool read_record(Cursor& in, Event& event);
+  bool read_attribute(Cursor& in, std::uint8_t code);
+  bool read_aux(Cursor& in, Event& event);
+  bool read_function(Cursor& in, Event& event);
+  bool read_select_db(Cursor& in, Event& event);
+  bool read_resize_db(Cursor& in, Event& event);
+  bool read_eof(Event& event);
+  bool read_trailer(Cursor& in, ByteView bytes, Event& event);
+  bool start_skipped(const char* layout);
+  bool start_key(Cursor& in, std::uint8_t code);
+  bool finish_value(Cursor& in, ByteView bytes, Event& event);
+  void refuse_unknown(Cursor& in, std::uint8_t code);
+  void skip_slot_info(Cursor& in);
+
+  ByteView key_in(ByteView bytes) const;
+  void consume(ByteView bytes);
+  void report(const Cursor& in, ByteView bytes);
+
+  Dialect dialect_;
+  Stage stage_ = Stage::magic;
+  std::uint64_t offset_ = 0;
+  std::uint64_t crc_ = 0;
+  std::size_t need_bytes_ = 0;
+  std::size_t walked_ = 0;  // of the bytes offered last: settled, never read again
+  std::int32_t db_ = 0;
+  Attributes attributes_;
+
+  // The key whose value is being walked; positions count from the start of the offered bytes.
+  ValueType value_type_;
+  std::uint8_t type_ = 0;
+  std::size_t key_at_ = 0;
+  std::size_t key_size_ = 0;
+  std::size_t value_at_ = 0;
+  bool key_in_scratch_ = false;
+  ValueWalker walker_;
+
+  Bytes scratch_;
+  Bytes text_scratch_;
+  std::uint64_t module_aux_skipped_ = 0;
+  std::uint64_t empty_keys_skipped_ = 0;
+  std::string unknown_;  // names the type or opcode when that is the problem
+  Error error_;
+};
+
+}  // namespace keyferry::rdb

@@ -1,0 +1,23 @@
+// Parses one whole RESP2 reply into a RespValue; for control connections only (small replies,
+// bounded depth).
+#pragma once
+
+#include "keyferry/resp/resp.hpp"
+
+namespace keyferry {
+
+struct ReplyParse {
+  enum class Status { value, need_more, corrupt };
+  Status status = Status::need_more;
+  std::size_t size = 0;  // value: bytes consumed
+};
+
+// Pure: offer the same bytes with more behind them after need_more. Depth is limited to 8, bulks to
+// 512 MiB.
+ReplyParse parse_reply(ByteView bytes, RespValue& out);
+
+// Field `name` of an INFO text ("name:value\r\n"), empty when it is not there. The view points into
+// `info`.
+ByteView info_field(ByteView info, ByteView name);
+
+}  // namespace keyferry

@@ -1,0 +1,171 @@
+// The target: turns Batches into lane work, keeps the order per slot across refusals, redirects and
+// lost connections, and counts what became of every command. Standalone or cluster. It does not
+// read the source.
+//
+// A slot whose command was refused is *held*: its later commands wait here, in order, until the
+// refused one has been accepted somewhere (settler in settle.cpp); other slots go on. On a
+// standalone target the stream is one slot. Pipeline thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "keyferry/cluster/redirect.hpp"
+#include "keyferry/rdb/rdb_reader.hpp"
+#include "keyferry/sink/dead_letter.hpp"
+#include "keyferry/sink/lane.hpp"
+#include "keyferry/sink/route.hpp"
+#include "keyferry/sink/topology.hpp"
+
+namespace keyferry {
+
+struct SinkStats {
+  std::uint64_t applied = 0;
+  std::uint64_t filtered = 0;
+  std::uint64_t skipped = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t retried = 0;
+  std::uint64_t redirected = 0;
+  std::uint64_t transactions_split = 0;
+  std::uint64_t snapshot_keys = 0;
+  std::map<std::string, std::uint64_t, std::less<>> redirects;   // by kind
+  std::map<std::string, std::uint64_t, std::less<>> errors;      // by kind
+  std::map<std::string, std::uint64_t, std::less<>> cross_slot;  // by command name
+  std::string last_error;
+};
+
+class RedisSink {
+ public:
+  // Options and watermark outlive the sink.
+  RedisSink(const asio::any_io_executor& executor, const Options& options, Watermark& watermark);
+  ~RedisSink();
+
+  // Runs when acknowledgements have arrived: how many commands, and when they were received from
+  // the source.
+  std::function<void(std::uint64_t commands, TimePoint received)> on_applied;
+
+  // Reaches the target and prepares it (target.before). Nothing runs yet.
+  Task<Error> open();
+  // Carries everything out until stop(), or an error that ends the link.
+  Task<Error> run();
+  void stop();
+
+  // Takes over one batch of the stream; waits while too much is outstanding.
+  Task<Error> apply(std::unique_ptr<Batch> batch);
+
+  // Snapshot: keys in any order over all lanes; collected per lane and sent by 64 KiB, the rest by
+  // flush_keys.
+  void put_key(const rdb::Event& key, rdb::Dialect dialect);
+  bool has_room() const;
+  Task<Error> wait_for_room();
+  Task<Error> load_function(ByteView library);
+  void flush_keys();
+
+  // Waits until every command handed over has been answered. Error: the sink has failed.
+  Task<Error> idle();
+  bool is_idle() const { return outstanding_units_ == 0; }
+  Task<Error> flush_all();
+  // Makes sure the target has this database. Cheap when known.
+  Task<Error> require_db(std::int32_t db);
+
+  const SinkStats& stats() const { return stats_; }
+  TargetNodes& nodes() { return nodes_; }
+  const std::vector<std::unique_ptr<Lane>>& lanes() const { return lanes_; }
+  const Error& failure() const { return failure_; }
+  std::uint64_t reconnects() const;
+  std::uint64_t sent_bytes() const;
+  // Slots that wait for a refused command to be accepted.
+  std::size_t held_slots() const { return holds_.size(); }
+  // True while the target was empty (or emptied) when this link first wrote to it.
+  bool target_was_empty() const { return target_was_empty_; }
+
+ private:
+  static constexpr std::uint16_t held_lane = 0xffff;
+
+  struct Hold {
+    std::deque<HeldUnit> units;  // refused first, then answered behind it, then those never sent
+    std::deque<HeldUnit>
+        later;  // came after the slot was held; behind `units` once nothing is in flight
+    std::size_t in_flight = 0;   // units of the slot still to be answered in the old lane
+    bool has_refusal = false;    // false: held only because the slot's owner changed
+    std::optional<Endpoint> at;  // where to send the first unit next; nullopt = the map's owner
+    bool asking = false;
+    int accepted_in_row = 0;
+    TimePoint not_before{};
+    Backoff backoff{Millis(20), Millis(1000)};
+    TimePoint since{};
+  };
+
+  // planning one batch (apply.cpp)
+  struct Plan;
+  Error plan_command(Plan& plan, const Command& command);
+  Error plan_group(Plan& plan, std::size_t first, std::size_t last);
+  Error plan_split_group(Plan& plan, const std::vector<const Command*>& kept);
+  void plan_unit(Plan& plan, Unit unit);
+  void dispatch(Plan& plan);
+  Task<Error> run_on_all_nodes(Plan& plan, const Command& command);
+  Error refuse_here(Plan& plan, const Command& command, const char* reason);
+  std::int32_t db_of(const Command& command) const;
+  const CommandInfo* info_of(const Command& command, std::span<const ByteView> args) const;
+
+  // lanes and slots (redis_sink.cpp)
+  void bind_events();
+  void lay_lanes();
+  std::uint16_t lane_for(Slot slot) const;
+  void adopt_map();
+  void flush_loading(std::uint16_t lane);
+  void acknowledge(Watermark::Ticket ticket, const Answered& answered, TimePoint received);
+  void fail(Error error);
+  Task<Error> watch();
+
+  // refusals (settle.cpp)
+  void on_refused(Lane& lane, HeldUnit held, const std::string& error);
+  void hold_slot(Lane& lane, Slot slot, Lane::Freeze why);
+  void on_thawed(Slot slot);
+  void release(Slot slot);
+  void give_up(HeldUnit held, const std::string& error, std::string_view kind,
+               const std::string& target);
+  Task<Error> write_dead_letter(HeldUnit held);
+  Task<Error> settle();
+  Task<void> settle_one(Slot slot);
+  Task<Result<std::string>> carry(const Endpoint& node, const HeldUnit& held, bool asking);
+  void count(const Judgement& judgement);
+
+  asio::any_io_executor executor_;
+  const Options& options_;
+  Watermark& watermark_;
+  TargetNodes nodes_;
+  TargetNodes couriers_;  // connections of the settler: one command at a time
+  LaneEvents events_;
+  Scope scope_;
+  Signal room_;
+  Signal settle_;
+  Signal watch_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::map<Endpoint, std::uint16_t> first_lane_;  // of a node; its others follow
+  std::vector<std::uint16_t> lane_of_slot_;
+  std::vector<LaneBatch> building_;  // per lane, of the batch being planned
+  std::unordered_map<Slot, Hold> holds_;
+  DeadLetter dead_letter_;
+  std::set<std::int32_t> known_dbs_{0};
+  struct Loading {
+    Bytes wires;
+    std::vector<std::pair<std::size_t, Unit>> units;  // offset of the wire, unit
+  };
+  std::vector<Loading> loading_;  // per lane: snapshot commands being collected
+  std::uint64_t outstanding_units_ = 0;
+  std::size_t outstanding_bytes_ = 0;
+  std::size_t window_bytes_;
+  SinkStats stats_;
+  Error failure_;
+  bool stopping_ = false;
+  bool target_was_empty_ = false;
+  bool refresh_wanted_ = false;
+  std::int32_t last_db_ = 0;
+};
+
+}  // namespace keyferry

@@ -1,0 +1,81 @@
+// Finds out what the target is: standalone or cluster, family and version, which node serves which
+// slot, what its commands look like; and does the few things that are done to every node by hand.
+// Reads and asks, never routes. Pipeline thread only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "keyferry/cluster/slot_map.hpp"
+#include "keyferry/command/command_table.hpp"
+#include "keyferry/config/options.hpp"
+#include "keyferry/net/connection.hpp"
+#include "keyferry/rdb/restore.hpp"
+
+namespace keyferry {
+
+// Who a server is, from INFO.
+struct ServerIdentity {
+  std::string run_id;
+  std::string replid;
+  std::string role;  // "master" or "slave"
+  std::string version;
+  rdb::TargetTraits traits;
+  bool is_cluster = false;
+};
+ServerIdentity read_identity(ByteView info);
+
+class TargetNodes {
+ public:
+  TargetNodes(const asio::any_io_executor& executor, const EndOptions& options)
+      : executor_(executor), options_(options), free_(executor) {}
+
+  // Reaches the target, decides standalone or cluster, learns its map and its unknown commands.
+  // Errors: unreachable, refused_by_peer; usage when it is a replica or does not match the forced
+  // topology.
+  Task<Error> open();
+  // Reads the cluster's map again, from any node that answers. Keeps the old one on error.
+  Task<Error> refresh();
+
+  bool is_cluster() const { return identity_.is_cluster; }
+  const SlotMap& map() const { return map_; }  // standalone: one master that owns every slot
+  // A single slot has moved: known before the next refresh (MOVED says so).
+  void assign(Slot slot, const Endpoint& owner) { map_.assign(slot, slot, owner); }
+  const ServerIdentity& identity() const { return identity_; }
+  const std::map<Endpoint, ServerIdentity>& masters() const { return masters_; }
+  const LearntCommands& learnt() const { return learnt_; }
+
+  // Sends one command to every master; the first error reply or failure ends it.
+  Task<Error> tell_all(Bytes command);
+  // Whether any master holds a key.
+  Task<Error> find_keys(bool& found);
+  // Asks whether database `db` exists, by selecting it. Error usage when it does not.
+  Task<Error> probe_db(std::int32_t db);
+  // A command by hand, over a connection that is kept for that node; callers take turns.
+  Task<Result<RespValue>> call(Endpoint node, Bytes command, Millis limit);
+  // Sends `wire` and steps over `replies` replies; the result is the first error among them, empty
+  // for none.
+  Task<Result<std::string>> deliver(Endpoint node, Bytes wire, std::uint32_t replies, Millis limit);
+  void close();
+
+ private:
+  Task<Result<Connection*>> connection_to(const Endpoint& node);
+  Task<void> take_turn();
+  void end_turn();
+  Task<Error> identify(const Endpoint& node, ServerIdentity& identity);
+  Task<Error> read_map(const Endpoint& from);
+  Task<Error> learn_commands(const Endpoint& from);
+
+  asio::any_io_executor executor_;
+  const EndOptions& options_;
+  SlotMap map_;
+  ServerIdentity identity_;
+  std::map<Endpoint, ServerIdentity> masters_;
+  std::map<Endpoint, std::unique_ptr<Connection>> connections_;
+  LearntCommands learnt_;
+  Signal free_;
+  bool busy_ = false;
+};
+
+}  // namespace keyferry

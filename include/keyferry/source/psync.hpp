@@ -1,0 +1,82 @@
+// Poses as a replica of one standalone master: connects, shakes hands, reads the snapshot and the
+// stream into the Intake, sends ACKs, and reconnects at the exact byte where the link broke. It
+// does not look into the bytes. Pipeline thread only.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "keyferry/config/options.hpp"
+#include "keyferry/net/connection.hpp"
+#include "keyferry/source/intake.hpp"
+
+namespace keyferry {
+
+// What psync needs to know from the decoder, and tells the world.
+struct PsyncState {
+  bool link_up = false;
+  bool ever_linked = false;
+  bool handshaking = false;
+  std::string replid;  // of the history being read; changes with a +CONTINUE after failover
+  Offset full_sync_offset = 0;  // where the current full sync's stream starts
+  std::uint64_t wire_bytes =
+      0;  // payload bytes of the current full sync received, snapshot and stream
+  std::optional<std::uint64_t>
+      snapshot_wire_bytes;  // set by the decoder when the snapshot has been decoded
+  Offset ack_offset = 0;    // what to tell the source: 0 until the snapshot is applied
+  std::uint64_t full_syncs = 0;
+  std::uint64_t reconnects = 0;
+  std::uint64_t source_bytes = 0;  // everything ever read
+  std::string last_error;
+  TimePoint last_read{};
+
+  // Offset of the last stream byte received; nullopt while it is unknown where the snapshot ends.
+  std::optional<Offset> received_offset() const;
+};
+
+class Psync {
+ public:
+  Psync(const asio::any_io_executor& executor, const EndOptions& options, std::string psync_command,
+        SlabBudget& budget, Intake& intake, PsyncState& state);
+
+  // Set before run(). The port to announce over a link whose own end has the given address; 0 =
+  // none.
+  std::function<std::uint16_t(const std::string& local_address)> announced_port;
+  // What the source holds back for us; asked when memory is full.
+  std::function<SourcePressure()> pressure;
+
+  // Until stop(), or an error that retrying does not mend. Closes the intake when it returns.
+  Task<Error> run();
+  void stop();
+  // Ends reading but keeps the link and its ACKs, so that what was received can be drained.
+  void stop_reading();
+  // Sends an ACK with state.ack_offset now.
+  void ack_now();
+  // Breaks the link and asks for a full sync (a corrupt snapshot is read once more).
+  void resync();
+
+ private:
+  Task<Error> read_all();
+  Task<Error> follow_once();
+  Task<Error> greet();
+  Task<Error> request_sync();
+  Task<Error> begin_full_sync(ReplicationPosition position);
+  Task<Error> receive();
+  Task<Error> acknowledge();
+
+  asio::any_io_executor executor_;
+  const EndOptions& options_;
+  std::string psync_command_;
+  SlabBudget& budget_;
+  Intake& intake_;
+  PsyncState& state_;
+  Connection connection_;
+  Signal ack_;
+  Signal halt_;
+  bool stopping_ = false;
+  bool reading_ = true;
+  bool acks_on_ = false;
+  std::optional<TimePoint> reading_since_;  // set while a read is waiting for the source
+};
+
+}  // namespace keyferry

@@ -1,0 +1,59 @@
+// Replication stream bytes -> Batches: parses commands in place, follows SELECT and MULTI, keeps a
+// group whole, eats what is only between master and replica. Pure; pipeline thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "keyferry/base/error.hpp"
+#include "keyferry/command/batch.hpp"
+#include "keyferry/command/command_table.hpp"
+#include "keyferry/source/byte_window.hpp"
+
+namespace keyferry {
+
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(SlabBudget& budget) : window_(budget) {}
+
+  // Starts a stream at `offset` with database `db` selected. `rest`: bytes that were received
+  // behind the snapshot.
+  void start(Offset offset, std::int32_t db);
+
+  // The next bytes as they came. Errors: Errc::corrupt with the stream offset; then the decoder is
+  // of no more use.
+  Error feed(SlabRef slab, ByteView bytes, TimePoint received);
+
+  // What has been decoded since the last call and may go on: whole commands, whole groups. nullptr:
+  // nothing.
+  std::unique_ptr<Batch> take();
+
+  // A GETACK came since the last call: where the stream stood behind it.
+  bool take_getack(Offset& end);
+
+  Offset offset() const { return offset_; }  // behind the last whole command decoded
+
+ private:
+  Error accept(ByteView wire);
+  void open_batch();
+  const CommandInfo* info_of(ByteView name);
+  void hold_slab();
+
+  ByteWindow window_;
+  Offset offset_ = 0;
+  std::int32_t db_ = 0;
+  TimePoint received_{};
+
+  std::unique_ptr<Batch> batch_;
+  std::size_t args_before_ = 0;  // size of batch_->args before the command being looked at
+  std::size_t group_start_ = 0;  // index of the open group's MULTI in batch_->commands
+  bool in_group_ = false;
+  Offset group_offset_ = 0;  // stream offset before the open group's MULTI
+
+  std::string last_name_;  // most streams repeat one name
+  const CommandInfo* last_info_ = nullptr;
+  bool getack_ = false;
+  Offset getack_end_ = 0;
+};
+
+}  // namespace keyferry

@@ -1,0 +1,149 @@
+#include "keyferry/admin/http_routes.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "keyferry/admin/metrics.hpp"
+#include "keyferry/admin/status_json.hpp"
+#include "keyferry/admin/version.hpp"
+
+namespace keyferry {
+namespace {
+
+constexpr std::int64_t fresh_for_ms = 10'000;
+
+constexpr const char* plain_text = "text/plain; charset=utf-8";
+constexpr const char* json_text = "application/json";
+constexpr const char* metrics_format = "text/plain; version=0.0.4; charset=utf-8";
+
+HttpReply plain(unsigned status, std::string body) {
+  return {status, plain_text, body + "\n", ""};
+}
+
+// "a&verbose&b=1" has "verbose" and "b".
+bool has_parameter(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view one = query.substr(0, query.find('&'));
+    if (one.substr(0, one.find('=')) == name) return true;
+    query.remove_prefix(std::min(query.size(), one.size() + 1));
+  }
+  return false;
+}
+
+// A page of another site in the operator's browser can POST here too; browsers say so in Origin.
+bool is_from_another_site(const HttpRequest& request) {
+  return !request.origin.empty() && request.origin != "http://" + request.host;
+}
+
+}  // namespace
+
+struct HttpRoutes::Visit {
+  std::string_view query;
+  std::shared_ptr<const Status> status;
+  std::int64_t now_ms;
+};
+
+struct HttpRoutes::Row {
+  std::string_view path;
+  std::string_view method;
+  HttpReply (HttpRoutes::*answer)(const Visit&) const;
+};
+
+const HttpRoutes::Row HttpRoutes::rows[] = {
+    {"/", "GET", &HttpRoutes::index},          {"/status", "GET", &HttpRoutes::status},
+    {"/metrics", "GET", &HttpRoutes::metrics}, {"/livez", "GET", &HttpRoutes::livez},
+    {"/readyz", "GET", &HttpRoutes::readyz},   {"/drain", "POST", &HttpRoutes::drain},
+    {"/stop", "POST", &HttpRoutes::stop},
+};
+
+HttpRoutes::HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
+                       std::int64_t started_ms)
+    : board_(board),
+      ready_lag_bytes_(ready_lag_bytes),
+      control_(std::move(control)),
+      started_ms_(started_ms) {}
+
+HttpReply HttpRoutes::answer(const HttpRequest& request, std::int64_t now_ms) const {
+  const std::string_view target = request.target;
+  const std::size_t mark = std::min(target.find('?'), target.size());
+  const std::string_view path = target.substr(0, mark);
+  for (const Row& row : rows) {
+    if (row.path != path) continue;
+    if (row.method != request.method) {
+      return {405, plain_text, "method not allowed\n", std::string(row.method)};
+    }
+    if (row.method == "POST" && is_from_another_site(request)) {
+      return plain(403, "request comes from a page of another site");
+    }
+    const Visit visit{target.substr(std::min(mark + 1, target.size())), board_.read(), now_ms};
+    return (this->*row.answer)(visit);
+  }
+  return plain(404, "not found");
+}
+
+HttpReply HttpRoutes::index(const Visit& visit) const {
+  std::string text = fmt::format("keyferry {}\nphase: {}\nsource: {}\n", version(),
+                                 to_string(visit.status->phase), visit.status->source);
+  for (const Row& row : rows)
+    text += fmt::format("\n{} {}", row.method, row.path);
+  return plain(200, text);
+}
+
+HttpReply HttpRoutes::status(const Visit& visit) const {
+  return {200, json_text, status_json(*visit.status) + "\n", ""};
+}
+
+HttpReply HttpRoutes::metrics(const Visit& visit) const {
+  return {200, metrics_format, metrics_text(*visit.status), ""};
+}
+
+// A stopped link publishes no more and is as it should be (stop.then: idle); a restart would not
+// help it.
+HttpReply HttpRoutes::livez(const Visit& visit) const {
+  if (visit.status->phase == Phase::stopped || is_fresh(visit)) return plain(200, "ok");
+  return plain(503, "no status was published for 10 s");
+}
+
+HttpReply HttpRoutes::readyz(const Visit& visit) const {
+  const Status& now = *visit.status;
+  std::string problems;
+  if (now.phase != Phase::steady) {
+    problems += fmt::format("\nphase is {}, not steady", to_string(now.phase));
+  }
+  if (!is_fresh(visit)) problems += "\nno status was published for 10 s";
+  if (!now.lag_bytes) {
+    problems += "\nlag is unknown";
+  } else if (*now.lag_bytes > ready_lag_bytes_) {
+    problems += fmt::format("\nlag is {} bytes, above http.ready_lag_bytes = {}", *now.lag_bytes,
+                            ready_lag_bytes_);
+  }
+  if (problems.empty()) return plain(200, "ready");
+  return plain(503, has_parameter(visit.query, "verbose") ? "not ready" + problems : "not ready");
+}
+
+HttpReply HttpRoutes::drain(const Visit& visit) const {
+  return control(visit, ControlVerb::drain, Phase::draining);
+}
+
+HttpReply HttpRoutes::stop(const Visit& visit) const {
+  return control(visit, ControlVerb::stop, Phase::stopped);
+}
+
+// 202 names the phase the verb leads to; 409 the one that makes it impossible.
+HttpReply HttpRoutes::control(const Visit& visit, ControlVerb verb, Phase next) const {
+  const bool accepted = control_(verb);
+  const Phase phase = accepted ? next : visit.status->phase;
+  return {accepted ? 202U : 409U, json_text,
+          fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), ""};
+}
+
+// Whether the pipeline published lately; before its first time it has as long from the start.
+bool HttpRoutes::is_fresh(const Visit& visit) const {
+  const std::int64_t last_ms = std::max(visit.status->published_ms, started_ms_);
+  return visit.now_ms - last_ms <= fresh_for_ms;
+}
+
+}  // namespace keyferry

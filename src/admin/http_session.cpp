@@ -1,0 +1,100 @@
+#include "keyferry/admin/http_session.hpp"
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+
+namespace keyferry {
+namespace {
+
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+using Response = http::response<http::string_body>;
+
+constexpr Millis linger_for{1000};
+
+HttpRequest plain(const http::request<http::string_body>& request) {
+  HttpRequest out;
+  out.method = request.method_string();
+  out.target = request.target();
+  out.host = request[http::field::host];
+  out.origin = request[http::field::origin];
+  return out;
+}
+
+Response to_response(HttpReply reply, bool keep_alive) {
+  Response response(http::int_to_status(reply.status), 11);
+  response.set(http::field::content_type, reply.content_type);
+  response.set(http::field::cache_control, "no-store");
+  if (!reply.allow.empty()) response.set(http::field::allow, reply.allow);
+  response.keep_alive(keep_alive);
+  response.body() = std::move(reply.body);
+  response.prepare_payload();
+  return response;
+}
+
+// What a request deserves that could not be read; nothing when there is nobody left to tell.
+std::optional<HttpReply> refusal(error_code ec) {
+  const char* type = "text/plain; charset=utf-8";
+  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+    return HttpReply{431, type, "header fields too large\n", ""};
+  }
+  if (ec == http::error::body_limit) return HttpReply{413, type, "body too large\n", ""};
+  if (ec == http::error::end_of_stream || ec == http::error::partial_message) return {};
+  if (ec.category() != http::make_error_code(http::error::end_of_stream).category()) return {};
+  return HttpReply{400, type, "bad request\n", ""};
+}
+
+Task<error_code> write(Client& client, HttpReply reply, bool keep_alive, Millis timeout) {
+  Response response = to_response(std::move(reply), keep_alive);
+  client.expires_after(timeout);
+  const auto [ec, n] = co_await http::async_write(client, response, use_tuple);
+  co_return ec;
+}
+
+// Closing over unread bytes would reset the connection and could take the reply with it: wait for
+// the client to close first, for a moment.
+Task<void> linger(Client& client) {
+  error_code failed;
+  client.socket().shutdown(tcp::socket::shutdown_send, failed);
+  client.expires_after(linger_for);
+  std::array<char, 4096> discarded;
+  const auto space = asio::buffer(discarded);
+  while (!failed) {
+    const auto [ec, n] = co_await client.async_read_some(space, use_tuple);
+    failed = ec;
+  }
+}
+
+}  // namespace
+
+Task<Error> serve_http(Client& client, const HttpHandle& handle, Millis timeout) {
+  boost::beast::flat_buffer buffer(2 * http_header_limit_bytes);
+  for (bool keep_alive = true; keep_alive;) {
+    http::request_parser<http::string_body> parser;
+    parser.header_limit(http_header_limit_bytes);
+    parser.body_limit(http_body_limit_bytes);
+    client.expires_after(timeout);
+    const auto [ec, n] = co_await http::async_read(client, buffer, parser, use_tuple);
+    if (ec) {
+      std::optional<HttpReply> reply = refusal(ec);
+      if (!reply) co_return Error();
+      co_await write(client, std::move(*reply), false, timeout);
+      break;
+    }
+    keep_alive = parser.get().keep_alive();
+    HttpReply reply = handle(plain(parser.get()));
+    if (co_await write(client, std::move(reply), keep_alive, timeout)) co_return Error();
+  }
+  co_await linger(client);
+  co_return Error();
+}
+
+}  // namespace keyferry

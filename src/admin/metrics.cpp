@@ -1,0 +1,157 @@
+#include "keyferry/admin/metrics.hpp"
+
+#include <iterator>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "keyferry/admin/version.hpp"
+
+namespace keyferry {
+namespace {
+
+// Label values: backslash, quote and line feed are escaped (Prometheus text format 0.0.4,
+// "Comments, help text...").
+std::string label_value(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+// Builds the text family by family; every sample carries the shard.
+class MetricsWriter {
+ public:
+  explicit MetricsWriter(const Status& status) : shard_(label_value(status.source)) {}
+
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    fmt::format_to(end(), "# HELP keyferry_{0} {2}\n# TYPE keyferry_{0} {1}\n", name, type, help);
+  }
+  template <class Number>
+  void sample(Number value) {
+    fmt::format_to(end(), "keyferry_{}{{shard=\"{}\"}} {}\n", name_, shard_, value);
+  }
+  template <class Number>
+  void sample(std::string_view label, std::string_view text, Number value,
+              std::string_view suffix = {}) {
+    fmt::format_to(end(), "keyferry_{}{}{{shard=\"{}\",{}=\"{}\"}} {}\n", name_, suffix, shard_,
+                   label, label_value(text), value);
+  }
+  template <class Number>
+  void single(std::string_view name, std::string_view type, std::string_view help, Number value) {
+    family(name, type, help);
+    sample(value);
+  }
+  void named(std::string_view name, std::string_view label, std::string_view help,
+             const std::vector<NamedCount>& counts) {
+    family(name, "counter", help);
+    for (const NamedCount& count : counts)
+      sample(label, count.name, count.count);
+  }
+  void histogram(const LatencyHistogram& histogram) {
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < histogram.bounds_s.size(); ++i) {
+      below += histogram.counts[i];
+      sample("le", fmt::format("{}", histogram.bounds_s[i]), below, "_bucket");
+    }
+    sample("le", "+Inf", histogram.count, "_bucket");
+    fmt::format_to(end(), "keyferry_{}_sum{{shard=\"{}\"}} {}\n", name_, shard_, histogram.sum_s);
+    fmt::format_to(end(), "keyferry_{}_count{{shard=\"{}\"}} {}\n", name_, shard_, histogram.count);
+  }
+  void build_info() {
+    family("build_info", "gauge", "Constant 1; the version is the label.");
+    fmt::format_to(end(), "keyferry_build_info{{version=\"{}\"}} 1\n", label_value(version()));
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::back_insert_iterator<std::string> end() { return std::back_inserter(out_); }
+
+  std::string shard_;
+  std::string_view name_;
+  std::string out_;
+};
+
+void state(const Status& status, MetricsWriter& out) {
+  out.family("phase", "gauge", "1 for the phase the link is in, 0 for the others.");
+  for (const Phase phase : all_phases) {
+    out.sample("phase", to_string(phase), phase == status.phase ? 1 : 0);
+  }
+  out.single("synced", "gauge", "1 when the target has everything the source had.",
+             status.synced ? 1 : 0);
+  if (status.lag_bytes) {
+    out.single("lag_bytes", "gauge", "Stream bytes not yet applied to the target.",
+               *status.lag_bytes);
+  }
+  if (status.lag_ms) {
+    out.single("lag_seconds", "gauge", "Age of the oldest change not yet applied.",
+               static_cast<double>(*status.lag_ms) / 1000);
+  }
+  out.single("memory_bytes", "gauge", "Memory in use of the budget.", status.memory_used_bytes);
+  out.single("memory_max_bytes", "gauge", "The memory budget.", status.memory_max_bytes);
+  out.single("spool_bytes", "gauge", "Disk space in use by the spool.", status.spool_used_bytes);
+  out.single("spool_max_bytes", "gauge", "The most the spool may use.", status.spool_max_bytes);
+}
+
+void snapshot(const Status& status, MetricsWriter& out) {
+  out.single("snapshot_keys_done_total", "counter", "Snapshot keys applied.",
+             status.snapshot_keys_done);
+  out.single("snapshot_bytes_done_total", "counter", "Snapshot bytes read.",
+             status.snapshot_bytes_done);
+  if (status.snapshot_keys_total) {
+    out.single("snapshot_keys", "gauge", "Keys the source announced.", *status.snapshot_keys_total);
+  }
+  if (status.snapshot_bytes_total) {
+    out.single("snapshot_bytes", "gauge", "Snapshot bytes the source announced.",
+               *status.snapshot_bytes_total);
+  }
+}
+
+void traffic(const Status& status, MetricsWriter& out) {
+  out.family("commands_total", "counter", "Commands and snapshot keys by how they ended.");
+  out.sample("result", "applied", status.applied);
+  out.sample("result", "filtered", status.filtered);
+  out.sample("result", "skipped", status.skipped);
+  out.sample("result", "failed", status.failed);
+  out.single("retries_total", "counter", "Commands sent again.", status.retried);
+  out.single("source_bytes_total", "counter", "Bytes read from the source.", status.source_bytes);
+  out.single("target_bytes_total", "counter", "Bytes sent to the target.", status.target_bytes);
+  out.single("transactions_split_total", "counter", "Transactions split by slot.",
+             status.transactions_split);
+  out.named("cross_slot_total", "command", "Commands over several slots, by name.",
+            status.cross_slot);
+  out.family("apply_latency_seconds", "histogram", "From received to acknowledged by the target.");
+  out.histogram(status.apply_latency);
+}
+
+void trouble(const Status& status, MetricsWriter& out) {
+  out.family("reconnects_total", "counter", "Connections made again.");
+  out.sample("end", "source", status.source_reconnects);
+  out.sample("end", "target", status.target_reconnects);
+  out.named("redirects_total", "kind", "Redirections by the target cluster.", status.redirects);
+  out.named("errors_total", "kind", "Error replies of the target.", status.errors);
+  out.single("full_resyncs_total", "counter", "Full synchronisations.", status.full_resyncs);
+  out.single("dead_letters_total", "counter", "Commands written to the dead-letter file.",
+             status.dead_letters);
+}
+
+}  // namespace
+
+std::string metrics_text(const Status& status) {
+  MetricsWriter out(status);
+  out.build_info();
+  state(status, out);
+  snapshot(status, out);
+  traffic(status, out);
+  trouble(status, out);
+  return out.take();
+}
+
+}  // namespace keyferry

@@ -1,0 +1,100 @@
+#include "keyferry/admin/status_json.hpp"
+
+#include <cmath>
+
+#include <boost/json/src.hpp>
+
+#include "keyferry/admin/version.hpp"
+
+namespace keyferry {
+namespace {
+
+namespace json = boost::json;
+
+template <class T>
+json::value or_null(const std::optional<T>& value) {
+  return value ? json::value(*value) : json::value(nullptr);
+}
+
+// Rates and estimates are shown whole: a digit behind the point would be noise.
+json::value whole(double value) {
+  return std::isfinite(value) ? json::value(std::llround(value)) : json::value(nullptr);
+}
+
+json::object lag(const Status& status) {
+  return json::object{{"bytes", or_null(status.lag_bytes)}, {"ms", or_null(status.lag_ms)}};
+}
+
+json::object snapshot(const Status& status) {
+  return json::object{
+      {"keys_done", status.snapshot_keys_done},
+      {"keys_total", or_null(status.snapshot_keys_total)},
+      {"bytes_done", status.snapshot_bytes_done},
+      {"bytes_total", or_null(status.snapshot_bytes_total)},
+      {"eta_s", status.snapshot_eta_s ? whole(*status.snapshot_eta_s) : json::value(nullptr)}};
+}
+
+json::object stream(const Status& status) {
+  return json::object{{"applied_offset", status.applied_offset},
+                      {"received_offset", status.received_offset},
+                      {"source_offset", status.source_offset},
+                      {"commands_applied", status.commands_applied},
+                      {"commands_per_s", whole(status.commands_per_s)},
+                      {"bytes_per_s", whole(status.bytes_per_s)}};
+}
+
+json::object counters(const Status& status) {
+  return json::object{{"applied", status.applied},
+                      {"filtered", status.filtered},
+                      {"skipped", status.skipped},
+                      {"failed", status.failed},
+                      {"retried", status.retried},
+                      {"redirected", status.redirected},
+                      {"reconnects", status.reconnects},
+                      {"full_resyncs", status.full_resyncs},
+                      {"transactions_split", status.transactions_split},
+                      {"suspect_keys", 0},  // at-least-once delivery marks and heals none
+                      {"healed_keys", 0},
+                      {"dead_letters", status.dead_letters}};
+}
+
+json::array lanes(const Status& status) {
+  json::array all;
+  for (const LaneStatus& lane : status.lanes) {
+    all.push_back(json::object{
+        {"target", lane.target}, {"queued", lane.queued}, {"in_flight", lane.in_flight}});
+  }
+  return all;
+}
+
+json::object used_of(std::uint64_t used_bytes, std::uint64_t max_bytes) {
+  return json::object{{"used_bytes", used_bytes}, {"max_bytes", max_bytes}};
+}
+
+}  // namespace
+
+std::string status_json(const Status& status) {
+  json::array shards;
+  shards.push_back(json::object{{"source", status.source},
+                                {"replid", status.replid},
+                                {"phase", to_string(status.phase)},
+                                {"lag", lag(status)},
+                                {"lanes", lanes(status)}});
+  const json::object document{
+      {"version", version()},
+      {"phase", to_string(status.phase)},
+      {"synced", status.synced},
+      {"uptime_s", std::round(status.uptime_s * 10) / 10},
+      {"lag", lag(status)},
+      {"clock_skew_ms", nullptr},  // not measured
+      {"snapshot", snapshot(status)},
+      {"stream", stream(status)},
+      {"counters", counters(status)},
+      {"memory", used_of(status.memory_used_bytes, status.memory_max_bytes)},
+      {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
+      {"shards", std::move(shards)},
+      {"last_error", or_null(status.last_error)}};
+  return json::serialize(document);
+}
+
+}  // namespace keyferry

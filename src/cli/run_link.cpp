@@ -1,0 +1,98 @@
+#include "keyferry/cli/run_link.hpp"
+
+#include <csignal>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "keyferry/admin/http.hpp"
+#include "keyferry/base/log.hpp"
+#include "keyferry/pipeline/pipeline.hpp"
+
+namespace keyferry {
+namespace {
+
+// The port to announce to a source that we reach from `local_address`: only if our listener can be
+// reached there, since a Sentinel or a FAILOVER will talk to whoever answers on it.
+std::uint16_t port_to_announce(const std::string& listen, std::uint16_t port,
+                               const std::string& local_address) {
+  if (port == 0 || local_address.empty()) return 0;
+  const std::string host = listen.substr(0, listen.rfind(':'));
+  const bool everywhere = host == "0.0.0.0" || host == "[::]";
+  return everywhere || host == local_address || host == "[" + local_address + "]"
+             ? port
+             : std::uint16_t(0);
+}
+
+// First SIGINT or SIGTERM: drain what was received. Second: leave at once.
+Task<void> obey_signals(asio::signal_set& signals, Pipeline& pipeline) {
+  auto [first_ec, first] = co_await signals.async_wait(use_tuple);
+  if (first_ec) co_return;
+  pipeline.stop();
+  auto [second_ec, second] = co_await signals.async_wait(use_tuple);
+  if (!second_ec) pipeline.abort();
+}
+
+// Runs the link, then, when asked to stay, waits for a signal with the listeners still answering.
+Task<Error> live(Pipeline& pipeline, asio::signal_set& signals, const Options& options) {
+  Error error = co_await pipeline.run();
+  if (!error && pipeline.reached_goal() && options.stop_then == StopThen::idle) {
+    log_info("done; idle until a signal comes (stop.then: idle)");
+    signals.cancel();
+    co_await signals.async_wait(use_tuple);
+  }
+  co_return error;
+}
+
+}  // namespace
+
+int run_link(const Options& options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  asio::io_context loop(1);
+  StatusBoard board;
+  Pipeline pipeline(loop.get_executor(), options, board);
+
+  AdminOptions admin_options;
+  admin_options.http_listen = options.http_listen;
+  admin_options.resp_listen = options.admin_resp_listen;
+  admin_options.ready_lag_bytes = options.http_ready_lag_bytes;
+  AdminServer admin(admin_options, board, [&loop, &pipeline](ControlVerb verb) {
+    asio::post(loop, [&pipeline, verb] {
+      verb == ControlVerb::drain ? pipeline.drain() : pipeline.stop();
+    });
+    return true;
+  });
+  if (Error error = admin.start()) {
+    log_error("{}", error.what);
+    return exit_code(error);
+  }
+  pipeline.announced_port = [&](const std::string& local_address) {
+    return port_to_announce(options.admin_resp_listen, admin.resp_port(), local_address);
+  };
+
+  asio::signal_set signals(loop, SIGINT, SIGTERM);
+  const auto rethrow = [](std::exception_ptr failure) {
+    if (failure) std::rethrow_exception(failure);
+  };
+  asio::co_spawn(loop, obey_signals(signals, pipeline), rethrow);
+  Error result;
+  asio::co_spawn(loop, live(pipeline, signals, options),
+                 [&](std::exception_ptr failure, Error error) {
+                   rethrow(failure);
+                   result = std::move(error);
+                   signals.cancel();
+                 });
+  loop.run();
+  admin.stop();
+
+  if (result) {
+    log_error("{}", result.what);
+  } else {
+    log_info("done");
+  }
+  return exit_code(result);
+}
+
+}  // namespace keyferry

@@ -1,0 +1,202 @@
+// Defaults < YAML < environment < flags: each layer becomes settings, all are applied in that
+// order, and what spans several options is checked at the end. Every step adds to one list of
+// problems instead of returning early.
+#include <cctype>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "keyferry/config/option_table.hpp"
+#include "keyferry/config/options.hpp"
+#include "keyferry/config/yaml.hpp"
+
+namespace keyferry {
+namespace {
+
+using Environment = std::map<std::string, std::string>;
+
+constexpr std::size_t config_max_bytes = std::size_t{1024} * 1024;
+constexpr std::size_t password_max_bytes = 4096;
+
+// The whole file, or why not. A name is not repeated: the caller says which option gave it.
+Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
+  const auto close = [](std::FILE* file) { std::fclose(file); };
+  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "rb"), close);
+  if (!file)
+    return Error(Errc::usage, "cannot be opened: " + std::generic_category().message(errno));
+  std::string text(max_bytes + 1, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+  if (std::ferror(file.get()) != 0) {
+    return Error(Errc::usage, "cannot be read: " + std::generic_category().message(errno));
+  }
+  if (text.size() > max_bytes)
+    return Error(Errc::usage, fmt::format("has more than {} bytes", max_bytes));
+  return text;
+}
+
+// "source.psync_command" -> "KEYFERRY_SOURCE_PSYNC_COMMAND".
+std::string environment_name(const std::string& option) {
+  std::string name = "KEYFERRY_";
+  for (const char c : option) {
+    name += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+// Names that are no options: the tests' own, and those that Kubernetes gives every container of a
+// namespace with a service called keyferry or keyferry-... (Kubernetes documentation, "Service":
+// environment variables), like KEYFERRY_SERVICE_HOST=10.0.0.9, KEYFERRY_PORT=tcp://10.0.0.9:8484
+// and KEYFERRY_PORT_8484_TCP_ADDR=10.0.0.9.
+bool is_foreign(const std::string& name, const std::string& value) {
+  if (name == "KEYFERRY_CORPUS" || name.rfind("KEYFERRY_TEST_", 0) == 0) return true;
+  if (name.find("_SERVICE_HOST") != std::string::npos) return true;
+  if (name.find("_SERVICE_PORT") != std::string::npos) return true;
+  constexpr std::string_view port = "_PORT";
+  const std::size_t at = name.find(port);
+  if (at == std::string::npos) return false;
+  const std::string_view after = std::string_view(name).substr(at + port.size());
+  if (after.empty()) return value.find("://") != std::string::npos;
+  return after.size() > 1 && after[0] == '_' && after[1] >= '0' && after[1] <= '9';
+}
+
+class Loader {
+ public:
+  Result<Options> load(const CommandLine& command_line, const Environment& environment) {
+    if (!command_line.config_file.empty()) collect_yaml(command_line.config_file);
+    collect_environment(environment);
+    collect_flags(command_line);
+    for (const Setting& setting : settings_)
+      apply(setting);
+
+    const auto auth = environment.find("REDISCLI_AUTH");
+    const std::string fallback = auth == environment.end() ? "" : auth->second;
+    check_end("source", options_.source, fallback);
+    check_end("target", options_.target, fallback);
+    check_ends_differ();
+    if (problems_.empty()) return std::move(options_);
+    return Error(Errc::usage, fmt::format("{}", fmt::join(problems_, "\n")));
+  }
+
+ private:
+  void collect_yaml(const std::string& path) {
+    const Result<std::string> text = read_file(path, config_max_bytes);
+    if (!text) return problem(path, text.error().what);
+    read_yaml(*text, path, settings_, problems_);
+  }
+
+  void collect_environment(const Environment& environment) {
+    std::map<std::string, std::string> options;  // environment name -> option
+    std::vector<std::string> names;
+    for (const OptionDef& def : option_table()) {
+      names.push_back(environment_name(def.name));
+      options[names.back()] = def.name;
+    }
+    for (auto it = environment.lower_bound("KEYFERRY_"); it != environment.end(); ++it) {
+      const auto& [name, value] = *it;
+      if (name.rfind("KEYFERRY_", 0) != 0) break;
+      const auto option = options.find(name);
+      if (option != options.end()) {
+        settings_.push_back({option->second, value, name});
+      } else if (!is_foreign(name, value)) {
+        problem("environment", unknown_name("variable", name, names));
+      }
+    }
+  }
+
+  void collect_flags(const CommandLine& command_line) {
+    for (const std::string& text : command_line.set) {
+      const std::size_t equals = text.find('=');
+      const std::string name = text.substr(0, equals);
+      if (equals == std::string::npos) {
+        problem("--set", "write name=value, like --set log.level=debug");
+      } else if (find_option(name) == nullptr) {
+        problem("--set", unknown_name("option", name, option_names()));
+      } else {
+        settings_.push_back({name, text.substr(equals + 1), "--set"});
+      }
+    }
+    const auto flag = [this](const std::string& value, const char* option, const char* name) {
+      if (!value.empty()) settings_.push_back({option, value, name});
+    };
+    flag(command_line.source, "source.uri", "--source");
+    flag(command_line.target, "target.uri", "--target");
+    flag(command_line.http, "http.listen", "--http");
+    flag(command_line.stop_when, "stop.when", "--stop-when");
+    flag(command_line.log_format, "log.format", "--log-format");
+  }
+
+  void apply(const Setting& setting) {
+    const OptionDef* def = find_option(setting.name);
+    KEYFERRY_ASSERT(def != nullptr);
+    origins_[setting.name] = setting.origin;
+    const std::string wrong = def->set(options_, setting.value);
+    if (!wrong.empty()) problem(setting.origin, setting.name + ": " + wrong);
+  }
+
+  // Address given? Password from the file, else from the environment.
+  void check_end(const std::string& group, EndOptions& end, const std::string& fallback) {
+    if (origins_.count(group + ".uri") == 0) {
+      problems_.push_back(
+          fmt::format("the {0} is missing: give --{0} URI, {1} or {0}.uri in the file", group,
+                      environment_name(group + ".uri")));
+    }
+    if (end.password_file.empty()) {
+      if (end.uri.password.empty()) end.uri.password = fallback;
+      return;
+    }
+    const std::string name = group + ".password_file";
+    const std::string place = origins_[name] + ": " + name;
+    Result<std::string> password = read_file(end.password_file, password_max_bytes);
+    if (!password) return problem(place, "the file " + password.error().what);
+    if (!password->empty() && password->back() == '\n') password->pop_back();
+    if (!password->empty() && password->back() == '\r') password->pop_back();
+    if (password->empty()) return problem(place, "the file is empty");
+    if (password->find('\n') != std::string::npos)
+      return problem(place, "the file has more than one line");
+    if (!end.uri.password.empty())
+      return problem(place, "the address holds a password as well; keep one");
+    end.uri.password = std::move(*password);
+  }
+
+  void check_ends_differ() {
+    const Uri& source = options_.source.uri;
+    const Uri& target = options_.target.uri;
+    if (source.kind != target.kind) return;
+    bool same = source.kind == Uri::Kind::unix_socket && source.path == target.path;
+    for (const HostPort& a : source.hosts) {
+      for (const HostPort& b : target.hosts)
+        same = same || is_same_address(a, b);
+    }
+    if (same) problem(origins_["target.uri"], "target.uri: source and target are the same server");
+  }
+
+  static std::string comparable(std::string host) {
+    for (char& c : host)
+      c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return host == "localhost" ? "127.0.0.1" : host;
+  }
+  static bool is_same_address(const HostPort& a, const HostPort& b) {
+    return a.port == b.port && comparable(a.host) == comparable(b.host);
+  }
+
+  void problem(const std::string& place, const std::string& what) {
+    problems_.push_back(place + ": " + what);
+  }
+
+  Options options_;
+  std::vector<Setting> settings_;               // in order of precedence, the strongest last
+  std::map<std::string, std::string> origins_;  // option -> where its value came from
+  std::vector<std::string> problems_;
+};
+
+}  // namespace
+
+Result<Options> load_options(const CommandLine& command_line, const Environment& environment) {
+  return Loader().load(command_line, environment);
+}
+
+}  // namespace keyferry

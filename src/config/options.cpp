@@ -1,0 +1,205 @@
+#include "keyferry/config/options.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "keyferry/config/option_kinds.hpp"
+
+namespace keyferry {
+namespace {
+
+OptionDef boolean(std::string name, Access<bool> access, std::string what) {
+  return choice_option<bool>(std::move(name), std::move(access), {{"true", true}, {"false", false}},
+                             std::move(what));
+}
+
+OptionDef delivery_mode() {
+  OptionDef def = choice_option<std::string>(
+      "delivery.mode", [](Options& o) -> std::string& { return o.delivery_mode; },
+      {{"at_least_once", "at_least_once"}},
+      "What a crash may do: at_least_once can apply the newest commands again, never lose one.");
+  def.set = [set = def.set](Options& options, const std::string& value) {
+    if (same_choice(value, "exactly_once")) return std::string("exactly_once is not available yet");
+    return set(options, value);
+  };
+  return def;
+}
+
+using Table = std::vector<OptionDef>;
+constexpr std::int64_t mebibyte = std::int64_t{1024} * 1024;
+constexpr std::int64_t tebibyte = mebibyte * mebibyte;
+constexpr std::int64_t day_ms = std::int64_t{24} * 3600 * 1000;
+constexpr std::int64_t year_s = std::int64_t{366} * 24 * 3600;
+
+// The options both ends have; `group` is "source" or "target".
+void add_end(Table& table, const std::string& group, EndOptions Options::*end) {
+  const std::string who = "the " + group;
+  table.push_back(address_option(group + ".uri", end, "Address of " + who + "."));
+  table.push_back(choice_option<Topology>(
+      group + ".topology", [end](Options& o) -> Topology& { return (o.*end).topology; },
+      {{"auto", Topology::automatic},
+       {"standalone", Topology::standalone},
+       {"cluster", Topology::cluster}},
+      "What " + who + " is; auto asks the server."));
+  table.push_back(text_option(
+      group + ".password_file",
+      [end](Options& o) -> std::string& { return (o.*end).password_file; }, Empty::allowed, "path",
+      "File that holds the password of " + who + " instead of the address."));
+  table.push_back(integer_option(
+      group + ".connect_timeout_ms",
+      [end](Options& o) -> std::int64_t& { return (o.*end).connect_timeout_ms; }, {1, day_ms},
+      "milliseconds", "Time limit to connect, authenticate and greet."));
+  table.push_back(integer_option(
+      group + ".reply_timeout_ms",
+      [end](Options& o) -> std::int64_t& { return (o.*end).reply_timeout_ms; }, {1, day_ms},
+      "milliseconds", "Silence while an answer is due after which a connection is given up."));
+  table.push_back(integer_option(
+      group + ".reconnect_max_s",
+      [end](Options& o) -> std::int64_t& { return (o.*end).reconnect_max_s; }, {0, year_s},
+      "seconds", "Time without a working connection after which the run ends with exit code 3."));
+}
+
+void add_source(Table& table) {
+  add_end(table, "source", &Options::source);
+  table.push_back(text_option(
+      "source.psync_command", [](Options& o) -> std::string& { return o.source_psync_command; },
+      Empty::refused, "command", "How PSYNC is called on the source, should it be renamed there."));
+}
+
+void add_target(Table& table) {
+  add_end(table, "target", &Options::target);
+  table.push_back(integer_option(
+      "target.lanes_per_node", [](Options& o) -> std::int64_t& { return o.target_lanes_per_node; },
+      {1, 64}, "connections", "Connections to each target node that apply commands side by side."));
+  table.push_back(integer_option(
+      "target.topology_refresh_s",
+      [](Options& o) -> std::int64_t& { return o.target_topology_refresh_s; }, {1, year_s},
+      "seconds", "How often the slot map of a target cluster is read again."));
+  table.push_back(choice_option<TargetBefore>(
+      "target.before", [](Options& o) -> TargetBefore& { return o.target_before; },
+      {{"keep", TargetBefore::keep},
+       {"flush", TargetBefore::flush},
+       {"must_be_empty", TargetBefore::must_be_empty}},
+      "What to do with data that is in the target before the snapshot."));
+}
+
+void add_transfer(Table& table) {
+  table.push_back(choice_option<AckPolicy>(
+      "stream.ack", [](Options& o) -> AckPolicy& { return o.stream_ack; },
+      {{"applied", AckPolicy::applied}, {"zero", AckPolicy::zero}},
+      "Offset that the source is told: what the target has applied, or always zero."));
+  table.push_back(delivery_mode());
+  table.push_back(choice_option<ErrorPolicy>(
+      "errors.policy", [](Options& o) -> ErrorPolicy& { return o.errors_policy; },
+      {{"stop", ErrorPolicy::stop}, {"skip", ErrorPolicy::skip}},
+      "After the target refused a command for good: end, or write it to the dead-letter file and "
+      "go on."));
+  table.push_back(text_option(
+      "errors.dead_letter_file",
+      [](Options& o) -> std::string& { return o.errors_dead_letter_file; }, Empty::refused, "path",
+      "Where refused commands are kept, as RESP that redis-cli --pipe can send again."));
+}
+
+void add_limits(Table& table) {
+  table.push_back(size_option(
+      "limits.memory_max_bytes",
+      [](Options& o) -> std::int64_t& { return o.limits_memory_max_bytes; },
+      {4 * mebibyte, tebibyte}, "Memory for queued and unanswered data."));
+  table.push_back(boolean(
+      "spool.enabled", [](Options& o) -> bool& { return o.spool_enabled; },
+      "Keep on disk what the target cannot take yet, so that the source never has to wait."));
+  table.push_back(text_option(
+      "spool.dir", [](Options& o) -> std::string& { return o.spool_dir; }, Empty::refused, "path",
+      "Directory of the spool; created when needed."));
+  table.push_back(size_option(
+      "spool.max_bytes", [](Options& o) -> std::int64_t& { return o.spool_max_bytes; },
+      {mebibyte, 64 * tebibyte}, "Disk space that the spool may use."));
+}
+
+void add_operation(Table& table) {
+  table.push_back(listen_option(
+      "http.listen", [](Options& o) -> std::string& { return o.http_listen; }, Reach::loopback_only,
+      "Where dashboard, status, metrics and control are served."));
+  table.push_back(size_option(
+      "http.ready_lag_bytes", [](Options& o) -> std::int64_t& { return o.http_ready_lag_bytes; },
+      {0, tebibyte}, "Lag up to which /readyz says ready."));
+  table.push_back(listen_option(
+      "admin.resp_listen", [](Options& o) -> std::string& { return o.admin_resp_listen; },
+      Reach::anywhere,
+      "Where the replica that the source sees answers (redis-cli info); off announces nothing."));
+  table.push_back(choice_option<std::string>(
+      "log.level", [](Options& o) -> std::string& { return o.log_level; },
+      {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}},
+      "The least severe log lines to write."));
+  table.push_back(choice_option<std::string>(
+      "log.format", [](Options& o) -> std::string& { return o.log_format; },
+      {{"text", "text"}, {"json", "json"}}, "Form of the log lines."));
+  table.push_back(text_option(
+      "log.file", [](Options& o) -> std::string& { return o.log_file; }, Empty::allowed,
+      "path, \"\" = stderr", "Where log lines go."));
+}
+
+void add_stop(Table& table) {
+  table.push_back(choice_option<StopWhen>(
+      "stop.when", [](Options& o) -> StopWhen& { return o.stop_when; },
+      {{"never", StopWhen::never},
+       {"snapshot", StopWhen::snapshot},
+       {"lag-zero", StopWhen::lag_zero}},
+      "When the run is done: never, after the snapshot, or once the target has caught up."));
+  table.push_back(choice_option<StopThen>(
+      "stop.then", [](Options& o) -> StopThen& { return o.stop_then; },
+      {{"exit", StopThen::exit}, {"idle", StopThen::idle}},
+      "What to do when done: exit, or keep serving the status without a link."));
+  table.push_back(integer_option(
+      "stop.stable_for_ms", [](Options& o) -> std::int64_t& { return o.stop_stable_for_ms; },
+      {0, day_ms}, "milliseconds",
+      "How long the target must stay caught up before lag-zero counts."));
+  table.push_back(size_option(
+      "stop.lag_bytes", [](Options& o) -> std::int64_t& { return o.stop_lag_bytes; },
+      {-1, tebibyte}, "Lag that lag-zero accepts as caught up; -1 asks for everything."));
+  table.push_back(integer_option(
+      "stop.shutdown_grace_s", [](Options& o) -> std::int64_t& { return o.stop_shutdown_grace_s; },
+      {0, year_s}, "seconds", "How long a SIGTERM waits for received data to reach the target."));
+}
+
+}  // namespace
+
+const std::vector<OptionDef>& option_table() {
+  static const Table table = [] {
+    Table rows;
+    add_source(rows);
+    add_target(rows);
+    add_transfer(rows);
+    add_limits(rows);
+    add_operation(rows);
+    add_stop(rows);
+    return rows;
+  }();
+  return table;
+}
+
+const OptionDef* find_option(const std::string& name) {
+  for (const OptionDef& def : option_table()) {
+    if (def.name == name) return &def;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> option_names() {
+  std::vector<std::string> names;
+  for (const OptionDef& def : option_table())
+    names.push_back(def.name);
+  return names;
+}
+
+std::vector<OptionRow> option_rows() {
+  const Options defaults;
+  std::vector<OptionRow> rows;
+  for (const OptionDef& def : option_table()) {
+    rows.push_back({def.name, def.show(defaults), fmt::format("{} ({})", def.what, def.range)});
+  }
+  return rows;
+}
+
+}  // namespace keyferry

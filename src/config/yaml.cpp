@@ -1,0 +1,149 @@
+#include "keyferry/config/yaml.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
+#include "keyferry/config/option_table.hpp"
+#include "keyferry/config/option_value.hpp"
+
+namespace keyferry {
+namespace {
+
+bool is_plain_name(std::string_view name) {
+  if (name.empty() || name.size() > 64) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+  });
+}
+
+// "source" of "source.uri", each once.
+std::vector<std::string> group_names() {
+  std::set<std::string> groups;
+  for (const std::string& name : option_names())
+    groups.insert(name.substr(0, name.find('.')));
+  return {groups.begin(), groups.end()};
+}
+
+// Takes note of where a document starts and of nothing else.
+class DocumentStart final : public YAML::EventHandler {
+ public:
+  YAML::Mark mark;
+
+  void OnDocumentStart(const YAML::Mark& start) override { mark = start; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+class Reader {
+ public:
+  Reader(const std::string& file, std::vector<Setting>& settings,
+         std::vector<std::string>& problems)
+      : file_(file), settings_(settings), problems_(problems) {}
+
+  void read(const std::string& text) {
+    try {
+      check_single_document(text);
+      read_root(YAML::Load(text));
+    } catch (const YAML::Exception& e) {
+      // What follows a ':' in yaml-cpp's messages is text of the file, which may be a password.
+      problem(e.mark, "not valid YAML: " + e.msg.substr(0, e.msg.find(':')));
+    }
+  }
+
+ private:
+  // yaml-cpp's Load ends silently at a stray ',' or ']' and at '---'; what follows would be
+  // ignored. (LoadAll is no way out: in 0.7.0 it never returns after a stray ','.)
+  void check_single_document(const std::string& text) {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentStart first;
+    DocumentStart second;
+    if (!parser.HandleNextDocument(first) || !parser.HandleNextDocument(second)) return;
+    problem(second.mark,
+            "what follows is not part of the first document (a stray character or '---')");
+  }
+
+  void read_root(const YAML::Node& root) {
+    if (root.IsNull()) return;  // an empty file, or one with everything commented out
+    if (!root.IsMap()) return problem(root.Mark(), "expected groups of options, like 'source:'");
+    for (const auto& entry : root) {
+      const std::string group = key_text(entry.first);
+      if (std::find(groups_.begin(), groups_.end(), group) == groups_.end()) {
+        problem(entry.first.Mark(), unknown_name("group", group, groups_));
+      } else if (entry.second.IsMap()) {
+        read_group(group, entry.second);
+      } else if (!entry.second.IsNull()) {
+        problem(entry.second.Mark(), group + ": expected options below it, like 'name: value'");
+      }
+    }
+  }
+
+  void read_group(const std::string& group, const YAML::Node& options) {
+    for (const auto& entry : options) {
+      const std::string name = group + "." + key_text(entry.first);
+      const YAML::Mark mark = entry.first.Mark();
+      if (find_option(name) == nullptr) {
+        problem(mark, unknown_name("option", name, option_names()));
+      } else if (!lines_.emplace(name, mark.line + 1).second) {
+        problem(mark, fmt::format("{}: given twice (first in line {})", name, lines_[name]));
+      } else if (entry.second.IsNull()) {
+        problem(mark, name + ": has no value (write \"\" for an empty one)");
+      } else if (!entry.second.IsScalar()) {
+        problem(mark, name + ": expected one value, not a list or a map");
+      } else {
+        settings_.push_back({name, entry.second.Scalar(), place(mark)});
+      }
+    }
+  }
+
+  static std::string key_text(const YAML::Node& key) {
+    return key.IsScalar() ? key.Scalar() : std::string();
+  }
+
+  std::string place(const YAML::Mark& mark) const {
+    return mark.is_null() ? file_ : fmt::format("{}:{}", file_, mark.line + 1);
+  }
+  void problem(const YAML::Mark& mark, const std::string& what) {
+    problems_.push_back(place(mark) + ": " + what);
+  }
+
+  const std::vector<std::string> groups_ = group_names();
+  const std::string& file_;
+  std::vector<Setting>& settings_;
+  std::vector<std::string>& problems_;
+  std::map<std::string, int> lines_;  // where each option was first seen
+};
+
+}  // namespace
+
+void read_yaml(const std::string& text, const std::string& file, std::vector<Setting>& settings,
+               std::vector<std::string>& problems) {
+  Reader(file, settings, problems).read(text);
+}
+
+std::string unknown_name(std::string_view kind, const std::string& name,
+                         const std::vector<std::string>& candidates) {
+  if (!is_plain_name(name))
+    return fmt::format("unknown {} (its name holds unusual characters)", kind);
+  const std::string nearest = nearest_name(name, candidates);
+  if (nearest.empty()) return fmt::format("unknown {} '{}'", kind, name);
+  return fmt::format("unknown {} '{}'; did you mean {}?", kind, name, nearest);
+}
+
+}  // namespace keyferry

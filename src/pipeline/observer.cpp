@@ -1,0 +1,128 @@
+#include "keyferry/pipeline/observer.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "keyferry/base/log.hpp"
+#include "keyferry/resp/reply_parser.hpp"
+
+namespace keyferry {
+namespace {
+
+constexpr Millis calm_interval{1000};
+constexpr Millis urgent_interval{100};
+// Redis' own default for replicas: 256mb hard, 64mb for 60 s (redis.conf 7.0). Used where CONFIG is
+// not allowed.
+constexpr std::int64_t default_limit_bytes = 64 * 1024 * 1024;
+
+std::int64_t to_int(ByteView text) {
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+}  // namespace
+
+std::int64_t replica_output_limit(ByteView config_value) {
+  std::vector<ByteView> words;
+  while (!config_value.empty()) {
+    const std::size_t space = std::min(config_value.find(' '), config_value.size());
+    words.push_back(config_value.substr(0, space));
+    config_value.remove_prefix(std::min(space + 1, config_value.size()));
+  }
+  for (std::size_t i = 0; i + 2 < words.size(); ++i) {
+    if (words[i] != "slave" && words[i] != "replica") continue;
+    const std::int64_t hard = to_int(words[i + 1]);
+    const std::int64_t soft = to_int(words[i + 2]);
+    if (hard == 0 || soft == 0) return std::max(hard, soft);
+    return std::min(hard, soft);
+  }
+  return default_limit_bytes;
+}
+
+Observer::Observer(const asio::any_io_executor& executor, const EndOptions& options)
+    : options_(options),
+      connection_(executor),
+      halt_(executor),
+      limit_bytes_(default_limit_bytes) {}
+
+Task<Error> Observer::open(ServerIdentity& identity) {
+  const HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
+  Error error = co_await connection_.open(options_, host, "keyferry-observer");
+  if (error) co_return error;
+  const Bytes info = make_command({"INFO"});
+  auto reply = co_await connection_.call(info, Millis(options_.connect_timeout_ms));
+  if (!reply) co_return reply.error();
+  if (!reply->is_error()) identity = read_identity(reply->text);
+  open_ = true;
+  co_return co_await read_limit();
+}
+
+Task<Error> Observer::read_limit() {
+  const Bytes command = make_command({"CONFIG", "GET", "client-output-buffer-limit"});
+  auto reply = co_await connection_.call(command, Millis(options_.connect_timeout_ms));
+  if (!reply) co_return reply.error();
+  if (reply->is_array() && reply->items.size() == 2)
+    limit_bytes_ = replica_output_limit(reply->items[1].text);
+  co_return Error();
+}
+
+Task<Error> Observer::run() {
+  bool complained = false;
+  while (!stopping_) {
+    Error error;
+    if (!open_) {
+      ServerIdentity identity;
+      error = co_await open(identity);
+    }
+    if (!error) error = co_await read_offset();
+    if (error && !stopping_) {
+      connection_.close();
+      open_ = false;
+      if (!std::exchange(complained, true))
+        log_warn("source cannot be asked how far it is: error=\"{}\"", error.what);
+    } else {
+      complained = false;
+    }
+    co_await halt_.wait_for(is_urgent && is_urgent() ? urgent_interval : calm_interval);
+  }
+  co_return Error();
+}
+
+Task<Error> Observer::read_offset() {
+  const Bytes command = make_command({"INFO", "replication"});
+  auto reply = co_await connection_.call(command, Millis(options_.connect_timeout_ms));
+  if (!reply) co_return reply.error();
+  const ByteView text = info_field(reply->text, "master_repl_offset");
+  if (text.empty())
+    co_return Error(Errc::unreachable, "INFO replication shows no offset: " + escaped(reply->text));
+  const Offset offset = to_int(text);
+  const TimePoint now = Clock::now();
+  if (read_at_ && offset >= offset_) {
+    const std::int64_t ms = std::max<std::int64_t>(1, elapsed_ms(*read_at_, now));
+    growth_bytes_per_s_ = (offset - offset_) * 1000 / ms;
+  }
+  offset_ = offset;
+  read_at_ = now;
+  if (on_reading) on_reading(std::string(info_field(reply->text, "master_replid")), offset, now);
+  co_return Error();
+}
+
+SourcePressure Observer::pressure(Offset received, TimePoint now) const {
+  SourcePressure out;
+  out.limit_bytes = limit_bytes_;
+  out.growth_bytes_per_s = growth_bytes_per_s_;
+  // A reading that is older than a few seconds says nothing about now.
+  if (read_at_ && elapsed_ms(*read_at_, now) < 5000)
+    out.buffered_bytes = std::max<Offset>(0, offset_ - received);
+  return out;
+}
+
+void Observer::stop() {
+  stopping_ = true;
+  connection_.close();
+  halt_.notify();
+}
+
+}  // namespace keyferry

@@ -1,0 +1,234 @@
+#include "keyferry/pipeline/pipeline.hpp"
+
+#include "keyferry/base/log.hpp"
+
+namespace keyferry {
+namespace {
+
+// Received and not yet decoded; more stays with the source, or goes to the spool.
+constexpr std::int64_t intake_max_bytes = 8 * 1024 * 1024;
+
+}  // namespace
+
+Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options,
+                   StatusBoard& board)
+    : executor_(executor),
+      options_(options),
+      board_(board),
+      spool_(options.spool_dir, options.spool_max_bytes),
+      intake_(executor, budget_, options.spool_enabled ? &spool_ : nullptr,
+              std::min(intake_max_bytes, options.limits_memory_max_bytes / 8)),
+      psync_(executor, options.source, options.source_psync_command, budget_, intake_, source_),
+      observer_(executor, options.source),
+      sink_(executor, options, watermark_),
+      decoder_(budget_),
+      scope_(executor),
+      halt_(executor),
+      window_(budget_) {}
+
+Task<Error> Pipeline::run() {
+  began_ = rate_at_ = logged_at_ = Clock::now();
+  publish(began_);
+  Error error = co_await open_ends();
+  if (error) {
+    finish(std::move(error));
+    Error ignored = co_await sink_.run();  // lanes may have been started
+    publish(Clock::now());
+    co_return result_;
+  }
+  psync_.announced_port = announced_port;
+  psync_.pressure = [this] {
+    return observer_.pressure(source_.received_offset().value_or(source_.full_sync_offset),
+                              Clock::now());
+  };
+  observer_.on_reading = [this](const std::string& replid, Offset offset, TimePoint now) {
+    lag_.stream(source_.replid);
+    lag_.link(source_.link_up && in_stream_);
+    lag_.reading(replid, offset, now);
+    on_progress();
+    check_goal(now);
+  };
+  // Often where something hangs on it: the source's output buffer while we cannot keep up, or the
+  // end of the link.
+  observer_.is_urgent = [this] {
+    return !in_stream_ || !intake_.is_idle() || drain_wanted_ ||
+           options_.stop_when == StopWhen::lag_zero;
+  };
+  sink_.on_applied = [this](std::uint64_t commands, TimePoint received) {
+    const auto taken = std::chrono::duration<double>(Clock::now() - received);
+    if (in_stream_) latency_.observe(taken.count(), commands);
+    on_progress();
+  };
+
+  scope_.on_error([this](const Error& first) { finish(first); });
+  scope_.spawn(report());
+  scope_.spawn(observer_.run());
+  scope_.spawn(carry_out());
+  scope_.spawn(decode());
+  scope_.spawn(follow_source());
+  error = co_await scope_.join();
+  publish(Clock::now());
+  co_return result_;
+}
+
+// Reaches both ends and makes sure that they are not the same.
+Task<Error> Pipeline::open_ends() {
+  ServerIdentity source;
+  Error error = co_await observer_.open(source);
+  if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
+  if (source.is_cluster)
+    log_warn("the source is one node of a cluster; only its own slots will be copied");
+  error = co_await sink_.open();
+  if (error) co_return error;
+  for (const auto& [node, target] : sink_.nodes().masters()) {
+    const bool same = !source.run_id.empty() && target.run_id == source.run_id;
+    const bool same_history = !source.replid.empty() && target.replid == source.replid;
+    if (same || same_history) {
+      co_return Error(Errc::usage, "source and target " + to_string(node) +
+                                       " are the same server or share its history");
+    }
+  }
+  co_return Error();
+}
+
+Task<Error> Pipeline::follow_source() {
+  Error error = co_await psync_.run();
+  if (!draining_) finish(std::move(error));
+  co_return Error();
+}
+
+Task<Error> Pipeline::carry_out() {
+  Error error = co_await sink_.run();
+  finish(std::move(error));
+  co_return Error();
+}
+
+// Takes what was received, in order: a new snapshot, snapshot bytes, stream bytes.
+Task<Error> Pipeline::decode() {
+  while (true) {
+    auto item = co_await intake_.pop();
+    if (!item) co_return item.error();
+    is_decoding_ = true;
+    Error error;
+    if (auto* full_sync = std::get_if<Intake::FullSync>(&*item)) {
+      error = co_await begin_snapshot(std::move(*full_sync));
+    } else if (auto* chunk = std::get_if<Intake::Chunk>(&*item)) {
+      if (in_snapshot_) {
+        error = co_await decode_snapshot(*chunk);
+      } else {
+        error = co_await decode_stream(chunk->slab, chunk->bytes, chunk->received);
+      }
+    } else {
+      co_return Error();
+    }
+    is_decoding_ = false;
+    if (error && error.is(Errc::cancelled)) co_return Error();
+    if (error) co_return error;
+  }
+}
+
+Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint received) {
+  Error error = decoder_.feed(std::move(slab), bytes, received);
+  if (error) co_return error;
+  Offset getack = 0;
+  if (decoder_.take_getack(getack)) {
+    getack_at_ = getack;
+    psync_.ack_now();
+  }
+  if (auto batch = decoder_.take()) {
+    error = co_await sink_.apply(std::move(batch));
+    on_progress();
+  }
+  co_return error;
+}
+
+// Acknowledgements have moved the watermark (or may have).
+void Pipeline::on_progress() {
+  if (!in_stream_) return;
+  const TimePoint now = Clock::now();
+  lag_.applied(watermark_.applied(), watermark_.oldest(now), now);
+  source_.ack_offset = options_.stream_ack == AckPolicy::applied ? watermark_.applied() : 0;
+  if (getack_at_ && watermark_.applied() >= *getack_at_) {
+    getack_at_.reset();
+    psync_.ack_now();
+  }
+}
+
+// After a reading of the source's offset: is it time to go?
+void Pipeline::check_goal(TimePoint now) {
+  if (!in_stream_ || draining_) return;
+  caught_up_ = caught_up_ || lag_.synced(now);
+  if (!drain_wanted_ && options_.stop_when != StopWhen::lag_zero) return;
+  bool reached = lag_.stable_ms(now) >= options_.stop_stable_for_ms;
+  if (options_.stop_lag_bytes >= 0) {
+    const auto lag = lag_.lag_bytes(now);
+    if (!lag || *lag > options_.stop_lag_bytes) low_lag_since_.reset();
+    if (lag && *lag <= options_.stop_lag_bytes && !low_lag_since_) low_lag_since_ = now;
+    reached = reached ||
+              (low_lag_since_ && elapsed_ms(*low_lag_since_, now) >= options_.stop_stable_for_ms);
+  }
+  if (!reached) return;
+  log_info("lag is zero: applied_offset={} source_offset={}", watermark_.applied(),
+           lag_.source_offset());
+  reached_goal_ = true;
+  finish_received();
+}
+
+void Pipeline::stop() {
+  if (finished_ || draining_) return;
+  log_info("stopping: applying what has been received");
+  finish_received();
+}
+
+void Pipeline::drain() {
+  if (finished_) return;
+  log_info("draining: will stop when lag reaches zero");
+  drain_wanted_ = true;
+}
+
+void Pipeline::abort() {
+  finish(Error(Errc::left_early, "left before everything received was applied"));
+}
+
+void Pipeline::finish_received() {
+  draining_ = true;
+  psync_.stop_reading();
+  scope_.spawn(drain_received());
+}
+
+Task<Error> Pipeline::drain_received() {
+  const TimePoint begin = Clock::now();
+  while (!finished_) {
+    if (intake_.is_idle() && !is_decoding_) {
+      if (in_snapshot_) sink_.flush_keys();
+      if (sink_.is_idle()) break;
+    }
+    if (elapsed_ms(begin, Clock::now()) > options_.stop_shutdown_grace_s * 1000) {
+      finish(Error(Errc::left_early, fmt::format("not everything received was applied within {} s",
+                                                 options_.stop_shutdown_grace_s)));
+      co_return Error();
+    }
+    co_await halt_.wait_for(Millis(5));
+  }
+  if (in_snapshot_) log_warn("stopped inside the snapshot: the target is incomplete");
+  if (in_stream_) {
+    on_progress();
+    psync_.ack_now();
+    co_await sleep_for(Millis(10));  // lets the last ACK out
+  }
+  finish(Error());
+  co_return Error();
+}
+
+void Pipeline::finish(Error error) {
+  if (finished_) return;
+  finished_ = true;
+  result_ = std::move(error);
+  intake_.close();
+  psync_.stop();
+  observer_.stop();
+  sink_.stop();
+  halt_.notify();
+}
+
+}  // namespace keyferry

@@ -1,0 +1,140 @@
+// Pipeline: phases, the published status, and the progress line in the log.
+#include "keyferry/base/log.hpp"
+#include "keyferry/pipeline/pipeline.hpp"
+
+namespace keyferry {
+namespace {
+
+constexpr Millis publish_interval{100};
+constexpr std::int64_t log_interval_ms = 5000;
+
+std::vector<NamedCount> named(const std::map<std::string, std::uint64_t, std::less<>>& counts) {
+  std::vector<NamedCount> out;
+  for (const auto& [name, count] : counts)
+    out.push_back({name, count});
+  return out;
+}
+
+std::string host_port(const Uri& uri) {
+  if (uri.hosts.empty()) return uri.path;
+  const HostPort& host = uri.hosts.front();
+  return to_string(Endpoint{host.host, host.port});
+}
+
+}  // namespace
+
+Task<Error> Pipeline::report() {
+  while (!finished_) {
+    const TimePoint now = Clock::now();
+    lag_.stream(source_.replid);
+    lag_.link(source_.link_up && in_stream_);
+    publish(now);
+    if (elapsed_ms(logged_at_, now) >= log_interval_ms) log_progress(now);
+    co_await halt_.wait_for(publish_interval);
+  }
+  log_progress(Clock::now());
+  co_return Error();
+}
+
+Phase Pipeline::phase() const {
+  if (finished_) return result_ ? Phase::failed : Phase::stopped;
+  if (draining_ || drain_wanted_) return Phase::draining;
+  if (source_.handshaking) return Phase::handshake;
+  if (!source_.link_up) return Phase::connecting;
+  if (!in_stream_) return Phase::snapshot;
+  return caught_up_ ? Phase::steady : Phase::catch_up;
+}
+
+void Pipeline::publish(TimePoint now) {
+  const SinkStats& sink = sink_.stats();
+  auto status = std::make_shared<Status>();
+  Status& s = *status;
+  s.phase = phase();
+  s.synced = in_stream_ && sink_.held_slots() == 0 && lag_.synced(now);
+  s.uptime_s = static_cast<double>(elapsed_ms(began_, now)) / 1000;
+  if (in_stream_) {
+    s.lag_bytes = lag_.lag_bytes(now);
+    s.lag_ms = lag_.lag_ms(now);
+    s.applied_offset = watermark_.applied();
+  }
+  s.received_offset = source_.received_offset().value_or(source_.full_sync_offset);
+  s.source_offset = observer_.source_offset();
+
+  s.snapshot_keys_done = sink.snapshot_keys - keys_before_;
+  if (keys_total_ > 0) s.snapshot_keys_total = keys_total_;
+  s.snapshot_bytes_done = reader_ ? reader_->offset() : 0;
+  s.snapshot_bytes_total = full_sync_.frame.length;
+  if (in_snapshot_ && keys_total_ > 0 && s.snapshot_keys_done > 0) {
+    const double done = static_cast<double>(s.snapshot_keys_done);
+    const double left = std::max(0.0, static_cast<double>(keys_total_) - done);
+    s.snapshot_eta_s = left * static_cast<double>(elapsed_ms(snapshot_began_, now)) / 1000 / done;
+  }
+
+  const std::int64_t rate_ms = elapsed_ms(rate_at_, now);
+  if (rate_ms >= 1000) {
+    const double seconds = static_cast<double>(rate_ms) / 1000;
+    commands_per_s_ = static_cast<double>(sink.applied - rate_commands_) / seconds;
+    bytes_per_s_ = static_cast<double>(source_.source_bytes - rate_bytes_) / seconds;
+    rate_commands_ = sink.applied;
+    rate_bytes_ = source_.source_bytes;
+    rate_at_ = now;
+  }
+  s.commands_per_s = commands_per_s_;
+  s.bytes_per_s = bytes_per_s_;
+  s.commands_applied = s.applied = sink.applied;
+  s.filtered = sink.filtered;
+  s.skipped = s.dead_letters = sink.skipped;
+  s.failed = sink.failed;
+  s.retried = sink.retried;
+  s.redirected = sink.redirected;
+  s.source_reconnects = source_.reconnects;
+  s.target_reconnects = sink_.reconnects();
+  s.reconnects = s.source_reconnects + s.target_reconnects;
+  s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;
+  s.transactions_split = sink.transactions_split;
+  s.source_bytes = source_.source_bytes;
+  s.target_bytes = sink_.sent_bytes();
+  s.redirects = named(sink.redirects);
+  s.errors = named(sink.errors);
+  s.cross_slot = named(sink.cross_slot);
+  s.apply_latency = latency_;
+  s.memory_used_bytes = budget_.used_bytes;
+  s.memory_max_bytes = static_cast<std::uint64_t>(options_.limits_memory_max_bytes);
+  s.spool_used_bytes = static_cast<std::uint64_t>(spool_.unread_bytes());
+  s.spool_max_bytes = static_cast<std::uint64_t>(spool_.max_bytes());
+  s.source = host_port(options_.source.uri);
+  s.replid = source_.replid;
+  s.source_link_up = source_.link_up;
+  for (const auto& lane : sink_.lanes()) {
+    s.lanes.push_back({to_string(Endpoint{lane->target().host, lane->target().port}),
+                       lane->queued(), lane->in_flight()});
+  }
+  if (result_) {
+    s.last_error = result_.what;
+  } else if (!sink.last_error.empty()) {
+    s.last_error = sink.last_error;
+  } else if (!source_.last_error.empty()) {
+    s.last_error = source_.last_error;
+  }
+  s.published_ms = std::chrono::duration_cast<Millis>(now.time_since_epoch()).count();
+  board_.publish(std::move(status));
+}
+
+void Pipeline::log_progress(TimePoint now) {
+  logged_at_ = now;
+  const auto lag = lag_.lag_bytes(now);
+  if (in_snapshot_) {
+    log_info("progress: phase={} keys={}{} bytes={} commands_per_s={:.0f}", to_string(phase()),
+             sink_.stats().snapshot_keys - keys_before_,
+             keys_total_ > 0 ? fmt::format("/{}", keys_total_) : "",
+             reader_ ? reader_->offset() : 0, commands_per_s_);
+  } else if (in_stream_) {
+    log_info("progress: phase={} applied={} commands_per_s={:.0f} lag_bytes={} offset={}",
+             to_string(phase()), sink_.stats().applied, commands_per_s_,
+             lag ? std::to_string(*lag) : "unknown", watermark_.applied());
+  } else {
+    log_info("progress: phase={}", to_string(phase()));
+  }
+}
+
+}  // namespace keyferry

@@ -1,0 +1,142 @@
+// Pipeline: the snapshot, decoded while it arrives, and the switch to the stream.
+#include "keyferry/base/log.hpp"
+#include "keyferry/pipeline/pipeline.hpp"
+
+namespace keyferry {
+
+Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
+  full_sync_ = std::move(full_sync);
+  const bool again = source_.full_syncs > 1;
+  in_stream_ = caught_up_ = false;
+  in_snapshot_ = true;
+  snapshot_ended_ = false;
+  getack_at_.reset();
+  if (again) {
+    Error error = co_await sink_.idle();
+    if (error) co_return error;
+    // Keys that were deleted at the source meanwhile are in no snapshot; a real replica empties
+    // itself as well.
+    if (!sink_.target_was_empty()) {
+      co_return Error(
+          Errc::history_lost,
+          "the source asks for another full sync, but the target held keys before this link began, "
+          "so keys "
+          "deleted meanwhile cannot be told from those; start again with target.before: flush");
+    }
+    log_warn("another full sync: emptying the target first");
+    error = co_await sink_.flush_all();
+    if (error) co_return error;
+  }
+  watermark_.reset(full_sync_.position.offset);
+  lag_.stream(full_sync_.position.replid);
+  reader_ = std::make_unique<rdb::RdbReader>();
+  window_.clear();
+  stream_db_ = 0;
+  keys_total_ = 0;
+  keys_before_ = sink_.stats().snapshot_keys;
+  snapshot_began_ = Clock::now();
+  co_return Error();
+}
+
+Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
+  window_.append(chunk.slab, chunk.bytes);
+  rdb::Event event;
+  while (!snapshot_ended_) {
+    std::size_t consumed = 0;
+    const auto status = reader_->next(window_.view(), event, consumed);
+    if (status == rdb::RdbReader::Status::error)
+      co_return with_context("snapshot", reader_->error());
+    if (status == rdb::RdbReader::Status::need_more) {
+      if (window_.want(reader_->need_bytes())) continue;
+      if (intake_.is_idle()) sink_.flush_keys();  // nothing more at the moment: let the target work
+      co_return Error();
+    }
+    Error error = co_await take_event(event);
+    window_.consume(consumed);
+    if (error) co_return error;
+  }
+  // Behind a diskless snapshot comes the mark that was announced, without line end.
+  const std::string& mark = full_sync_.frame.mark;
+  while (window_.view().size() < mark.size()) {
+    if (!window_.want(mark.size())) co_return Error();
+  }
+  if (window_.view().substr(0, mark.size()) != mark) {
+    co_return Error(Errc::corrupt,
+                    "snapshot: its end is not followed by the mark that was announced");
+  }
+  window_.consume(mark.size());
+  co_return co_await end_snapshot(chunk.received);
+}
+
+// Views of the event stay valid until window_ is consumed, which only happens after this.
+Task<Error> Pipeline::take_event(const rdb::Event& event) {
+  using Kind = rdb::Event::Kind;
+  switch (event.kind) {
+    case Kind::header:
+      log_info("snapshot: rdb_version={}", reader_->dialect().version);
+      break;
+    case Kind::aux:
+      // The database that the first stream command runs in when no SELECT comes before it (Redis
+      // >= 4.0).
+      if (event.name == "repl-stream-db" && !event.text.empty() && event.text[0] != '-') {
+        stream_db_ = std::atoi(std::string(event.text).c_str());
+      }
+      break;
+    case Kind::select_db:
+      co_return co_await sink_.require_db(event.db);
+    case Kind::resize_db:
+      keys_total_ += event.db_keys;
+      break;
+    case Kind::function:
+      co_return co_await sink_.load_function(event.text);
+    case Kind::key:
+      sink_.put_key(event, reader_->dialect());
+      if (!sink_.has_room()) co_return co_await sink_.wait_for_room();
+      break;
+    case Kind::end:
+      if (event.checksum_disabled) log_info("snapshot: the source does not write checksums");
+      snapshot_ended_ = true;
+      break;
+  }
+  co_return Error();
+}
+
+// Every key has been handed to the sink. The first command of the stream waits until all of them
+// are there.
+Task<Error> Pipeline::end_snapshot(TimePoint now) {
+  const std::uint64_t bytes = reader_->offset();
+  const auto& frame = full_sync_.frame;
+  if (frame.length && *frame.length != bytes) {
+    co_return Error(
+        Errc::corrupt,
+        fmt::format("snapshot: {} bytes were announced, it ends after {}", *frame.length, bytes));
+  }
+  source_.snapshot_wire_bytes = bytes + frame.mark.size();
+  sink_.flush_keys();
+  Error error = co_await sink_.idle();
+  if (error) co_return error;
+
+  log_info("snapshot applied: keys={} bytes={} seconds={:.1f}",
+           sink_.stats().snapshot_keys - keys_before_, bytes,
+           static_cast<double>(elapsed_ms(snapshot_began_, Clock::now())) / 1000);
+  in_snapshot_ = false;
+  in_stream_ = true;
+  watermark_.reset(full_sync_.position.offset);
+  decoder_.start(full_sync_.position.offset, stream_db_);
+  on_progress();
+  psync_.ack_now();
+  while (!window_.view().empty()) {
+    const ByteView rest = window_.view();
+    error = co_await decode_stream(window_.slab(), rest, now);
+    if (error) co_return error;
+    window_.consume(rest.size());
+  }
+  window_.clear();
+  if (options_.stop_when == StopWhen::snapshot && !draining_) {
+    reached_goal_ = true;
+    finish_received();
+  }
+  co_return Error();
+}
+
+}  // namespace keyferry

@@ -1,0 +1,81 @@
+#include "keyferry/resp/reply_parser.hpp"
+
+#include <charconv>
+
+namespace keyferry {
+namespace {
+
+using Status = ReplyParse::Status;
+constexpr int deepest_nesting = 8;
+constexpr std::int64_t largest_bulk_bytes = 512 * 1024 * 1024;
+constexpr std::int64_t most_elements = 1024 * 1024;
+
+Status parse_at(ByteView bytes, std::size_t& at, RespValue& out, int depth) {
+  const std::size_t end = bytes.find("\r\n", at);
+  if (end == ByteView::npos)
+    return bytes.size() - at > 64 * 1024 ? Status::corrupt : Status::need_more;
+  if (end == at) return Status::corrupt;
+  const char type = bytes[at];
+  const ByteView text = bytes.substr(at + 1, end - at - 1);
+  at = end + 2;
+  if (type == '+' || type == '-') {
+    out.kind = type == '+' ? RespValue::Kind::simple : RespValue::Kind::error;
+    out.text = text;
+    return Status::value;
+  }
+  std::int64_t n = 0;
+  const auto [stop, ec] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (ec != std::errc() || stop != text.data() + text.size()) return Status::corrupt;
+  if (type == ':') {
+    out.kind = RespValue::Kind::integer;
+    out.integer = n;
+    return Status::value;
+  }
+  if ((type == '$' || type == '*') && n == -1) {
+    out.kind = RespValue::Kind::null;
+    return Status::value;
+  }
+  if (type == '$' && n >= 0 && n <= largest_bulk_bytes) {
+    const auto size = static_cast<std::size_t>(n);
+    if (bytes.size() - at < size + 2) return Status::need_more;
+    if (bytes.substr(at + size, 2) != "\r\n") return Status::corrupt;
+    out.kind = RespValue::Kind::bulk;
+    out.text = bytes.substr(at, size);
+    at += size + 2;
+    return Status::value;
+  }
+  if (type == '*' && n >= 0 && n <= most_elements && depth < deepest_nesting) {
+    out.kind = RespValue::Kind::array;
+    for (std::int64_t i = 0; i < n; ++i) {
+      out.items.emplace_back();
+      const Status status = parse_at(bytes, at, out.items.back(), depth + 1);
+      if (status != Status::value) return status;
+    }
+    return Status::value;
+  }
+  return Status::corrupt;
+}
+
+}  // namespace
+
+ReplyParse parse_reply(ByteView bytes, RespValue& out) {
+  out = RespValue();
+  std::size_t at = 0;
+  const Status status = bytes.empty() ? Status::need_more : parse_at(bytes, at, out, 0);
+  return {status, status == Status::value ? at : 0};
+}
+
+ByteView info_field(ByteView info, ByteView name) {
+  for (std::size_t at = 0; at < info.size();) {
+    std::size_t end = info.find("\r\n", at);
+    if (end == ByteView::npos) end = info.size();
+    const ByteView line = info.substr(at, end - at);
+    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ':') {
+      return line.substr(name.size() + 1);
+    }
+    at = end + 2;
+  }
+  return {};
+}
+
+}  // namespace keyferry

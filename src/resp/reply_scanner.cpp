@@ -1,0 +1,115 @@
+#include "keyferry/resp/reply_scanner.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace keyferry {
+namespace {
+
+constexpr std::size_t longest_line_bytes = 64 * 1024;
+constexpr std::size_t deepest_nesting = 32;
+// Far beyond any value a server holds (512 MiB by default, 2^63 by proto-max-bulk-len), and safe to
+// add 2 to.
+constexpr std::int64_t largest_bulk_bytes = std::int64_t{1} << 40;
+
+bool read_number(ByteView digits, std::int64_t& value) {
+  const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return ec == std::errc() && end == digits.data() + digits.size();
+}
+
+}  // namespace
+
+ReplyScanner::Status ReplyScanner::next(ByteView& bytes) {
+  if (fresh_) {
+    // The two replies that nearly every command gets, without the general machinery.
+    if (bytes.size() >= 5 && bytes.starts_with("+OK\r\n")) {
+      if (!error_.empty()) error_.clear();
+      top_level_error_ = null_ = false;
+      bytes.remove_prefix(5);
+      return Status::done;
+    }
+    error_.clear();
+    top_level_error_ = null_ = false;
+    fresh_ = false;
+  }
+  while (!bytes.empty()) {
+    if (skip_bytes_ > 0) {
+      const auto n = std::min<std::int64_t>(skip_bytes_, static_cast<std::int64_t>(bytes.size()));
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+      skip_bytes_ -= n;
+      if (skip_bytes_ > 0) return Status::need_more;
+      if (finish_element()) return Status::done;
+      continue;
+    }
+    const std::size_t newline = bytes.find('\n');
+    if (newline == ByteView::npos) {
+      line_.append(bytes);
+      bytes = {};
+      return line_.size() > longest_line_bytes ? Status::corrupt : Status::need_more;
+    }
+    ByteView line = bytes.substr(0, newline + 1);
+    bytes.remove_prefix(newline + 1);
+    Status status;
+    if (line_.empty()) {
+      status = start_element(line);
+    } else {
+      line_.append(line);
+      status = start_element(line_);
+      line_.clear();
+    }
+    if (status == Status::corrupt) return status;
+    if (status == Status::done && finish_element()) return Status::done;
+  }
+  return Status::need_more;
+}
+
+// One header line, CRLF included. done: the element is complete; need_more: its body or elements
+// follow.
+ReplyScanner::Status ReplyScanner::start_element(ByteView line) {
+  if (line.size() < 3 || line[line.size() - 2] != '\r') return Status::corrupt;
+  const ByteView text = line.substr(1, line.size() - 3);
+  std::int64_t n = 0;
+  switch (line[0]) {
+    case '+':
+    case ':':
+      return Status::done;
+    case '-':
+      if (error_.empty()) {
+        error_ = text.empty() ? ByteView("ERR") : text;
+        top_level_error_ = open_.empty();
+      }
+      return Status::done;
+    case '$':
+      if (!read_number(text, n) || n < -1 || n > largest_bulk_bytes) return Status::corrupt;
+      if (n == -1) {
+        null_ = null_ || open_.empty();
+        return Status::done;
+      }
+      skip_bytes_ = n + 2;
+      return Status::need_more;
+    case '*':
+      if (!read_number(text, n) || n < -1 || open_.size() >= deepest_nesting)
+        return Status::corrupt;
+      if (n <= 0) {
+        null_ = null_ || (n == -1 && open_.empty());
+        return Status::done;
+      }
+      open_.push_back(n);
+      return Status::need_more;
+    default:
+      return Status::corrupt;
+  }
+}
+
+// An element ended; so may the arrays that it was the last element of. True when the whole reply is
+// complete.
+bool ReplyScanner::finish_element() {
+  while (!open_.empty()) {
+    if (--open_.back() > 0) return false;
+    open_.pop_back();
+  }
+  fresh_ = true;
+  return true;
+}
+
+}  // namespace keyferry

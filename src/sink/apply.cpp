@@ -1,0 +1,356 @@
+// RedisSink: from a Batch of the stream to units in lanes. Everything between two co_awaits is one
+// consistent step: units are planned per lane (building_) and handed over by dispatch().
+#include <algorithm>
+
+#include "keyferry/base/log.hpp"
+#include "keyferry/resp/resp.hpp"
+#include "keyferry/sink/redis_sink.hpp"
+
+namespace keyferry {
+
+struct RedisSink::Plan {
+  std::shared_ptr<Cargo> cargo;
+  Watermark::Ticket ticket = 0;
+  TimePoint received{};
+  std::uint64_t units = 0;  // planned since the last dispatch
+};
+
+namespace {
+
+constexpr ByteView multi_wire = "*1\r\n$5\r\nMULTI\r\n";
+constexpr ByteView exec_wire = "*1\r\n$4\r\nEXEC\r\n";
+
+bool equals_upper(ByteView arg, std::string_view upper) {
+  return std::equal(arg.begin(), arg.end(), upper.begin(), upper.end(),
+                    [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b; });
+}
+
+// FUNCTION LOAD without REPLACE fails when it is sent a second time.
+bool is_plain_function_load(const CommandInfo* info, std::span<const ByteView> args) {
+  return info != nullptr && info->name == "FUNCTION" && args.size() == 3 &&
+         equals_upper(args[1], "LOAD");
+}
+
+}  // namespace
+
+Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
+  Error error = co_await wait_for_room();
+  if (error) co_return error;
+
+  Plan plan;
+  plan.cargo = std::make_shared<Cargo>();
+  plan.received = batch->received;
+  // One acknowledgement is ours, so that the batch cannot be complete before all of it is handed
+  // over.
+  plan.ticket = watermark_.open(batch->end, 1, batch->received);
+  plan.cargo->batch = std::move(batch);
+  const std::vector<Command>& commands = plan.cargo->batch->commands;
+
+  for (std::size_t i = 0; i < commands.size() && !error; ++i) {
+    const Command& command = commands[i];
+    std::size_t last = i;
+    if (command.group == GroupMark::first) {
+      while (commands[last].group != GroupMark::last)
+        ++last;
+    }
+    for (std::size_t at = i; at <= last && !nodes_.is_cluster() && !error; ++at) {
+      if (commands[at].db == last_db_) continue;
+      dispatch(plan);
+      error = co_await require_db(commands[at].db);
+      last_db_ = commands[at].db;
+    }
+    if (error) break;
+    if (command.group == GroupMark::first) {
+      error = plan_group(plan, i, last);
+      i = last;
+    } else if (nodes_.is_cluster() && command.info != nullptr &&
+               command.info->kind == CommandKind::all_nodes) {
+      dispatch(plan);
+      error = co_await run_on_all_nodes(plan, command);
+    } else {
+      error = plan_command(plan, command);
+    }
+  }
+  dispatch(plan);
+  // After an error the rest of the batch has not been applied: the watermark must not pass it.
+  if (!error) watermark_.ack(plan.ticket, 1);
+  if (outstanding_units_ == 0) room_.notify();
+  if (error && !stopping_) fail(error);
+  co_return error;
+}
+
+const CommandInfo* RedisSink::info_of(const Command& command,
+                                      std::span<const ByteView> args) const {
+  return command.info != nullptr ? command.info : nodes_.learnt().find(args[0]);
+}
+
+// A cluster has one database; what has no key (PUBLISH) may still come while another one is
+// selected.
+std::int32_t RedisSink::db_of(const Command& command) const {
+  return nodes_.is_cluster() ? 0 : command.db;
+}
+
+Error RedisSink::plan_command(Plan& plan, const Command& command) {
+  const Batch& batch = *plan.cargo->batch;
+  const auto args = batch.args_of(command);
+  const CommandInfo* info = info_of(command, args);
+  const Route route = route_command(info, args, command.db, nodes_.is_cluster());
+  switch (route.kind) {
+    case Route::Kind::lane: {
+      Unit unit;
+      unit.wire = command.wire;
+      unit.db = db_of(command);
+      unit.slot = route.slot;
+      if (is_plain_function_load(info, args)) {
+        unit.wire =
+            plan.cargo->made.emplace_back(make_command({args[0], args[1], "REPLACE", args[2]}));
+      }
+      plan_unit(plan, unit);
+      return Error();
+    }
+    case Route::Kind::drop:
+      ++stats_.filtered;
+      return Error();
+    case Route::Kind::refuse:
+      return refuse_here(plan, command, route.reason);
+    case Route::Kind::split:
+      break;
+    case Route::Kind::all_nodes:
+      // Only inside a transaction: there is no moment at which all nodes could run it together.
+      return refuse_here(plan, command, "all_nodes_in_transaction");
+  }
+  // One command of the source becomes several; it counts once, with its last piece.
+  std::vector<SplitPart> parts = split_by_slot(*info, args);
+  if (parts.empty()) return refuse_here(plan, command, "malformed");
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    Unit unit;
+    append_command(plan.cargo->made.emplace_back(), parts[i].args);
+    unit.wire = plan.cargo->made.back();
+    unit.slot = parts[i].slot;
+    unit.commands = i + 1 == parts.size() ? 1 : 0;
+    plan_unit(plan, unit);
+  }
+  return Error();
+}
+
+// MULTI..EXEC: verbatim when everything in it goes the same way, else copied without what must not
+// go.
+Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
+  const std::vector<Command>& commands = plan.cargo->batch->commands;
+  Unit unit;
+  unit.is_group = true;
+  unit.db = db_of(commands[first + 1]);
+  std::vector<const Command*> kept;
+  bool same_way = true;
+  for (std::size_t i = first + 1; i < last; ++i) {
+    const auto args = plan.cargo->batch->args_of(commands[i]);
+    const CommandInfo* info = info_of(commands[i], args);
+    const Route route = route_command(info, args, commands[i].db, nodes_.is_cluster());
+    if (route.kind == Route::Kind::drop) {
+      ++stats_.filtered;
+      continue;
+    }
+    if (kept.empty()) unit.slot = route.slot;
+    same_way = same_way && route.kind == Route::Kind::lane && route.slot == unit.slot &&
+               !is_plain_function_load(info, args);
+    kept.push_back(&commands[i]);
+  }
+  if (kept.empty()) return Error();
+  if (!same_way) return plan_split_group(plan, kept);
+
+  unit.commands = static_cast<std::uint32_t>(kept.size());
+  unit.replies = unit.commands + 2;
+  const char* begin = commands[first].wire.data();
+  const char* end = commands[last].wire.data() + commands[last].wire.size();
+  std::size_t bytes = commands[first].wire.size() + commands[last].wire.size();
+  bool same_db = true;
+  for (const Command* command : kept) {
+    bytes += command->wire.size();
+    same_db = same_db && db_of(*command) == unit.db;
+  }
+  if (same_db && kept.size() == last - first - 1 && begin + bytes == end) {
+    unit.wire = ByteView(begin, bytes);
+    plan_unit(plan, unit);
+    return Error();
+  }
+  Bytes& copy = plan.cargo->made.emplace_back(multi_wire);
+  std::int32_t db = unit.db;
+  const auto select = [&](std::int32_t wanted) {
+    if (wanted == db) return;
+    append_command(copy, {"SELECT", std::to_string(wanted)});
+    ++unit.replies;
+    db = wanted;
+  };
+  for (const Command* command : kept) {
+    select(db_of(*command));
+    copy += command->wire;
+  }
+  select(unit.db);  // the lane believes that its database has not changed
+  copy += exec_wire;
+  unit.wire = copy;
+  plan_unit(plan, unit);
+  return Error();
+}
+
+// A transaction over several slots of a cluster becomes one per slot, in first-use order; counted.
+Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>& kept) {
+  struct Piece {
+    Bytes wires;
+    std::uint32_t commands = 0;
+  };
+  std::vector<std::pair<Slot, Piece>> pieces;
+  const auto piece_of = [&](Slot slot) -> Piece& {
+    for (auto& [at, piece] : pieces) {
+      if (at == slot) return piece;
+    }
+    return pieces.emplace_back(slot, Piece()).second;
+  };
+  if (!nodes_.is_cluster()) {
+    // Only FUNCTION LOAD makes a standalone group take this way: its commands go one by one, in
+    // order.
+    for (const Command* command : kept) {
+      if (Error error = plan_command(plan, *command)) return error;
+    }
+    return Error();
+  }
+  ++stats_.transactions_split;
+  for (const Command* command : kept) {
+    const auto args = plan.cargo->batch->args_of(*command);
+    const CommandInfo* info = info_of(*command, args);
+    const Route route = route_command(info, args, command->db, true);
+    if (route.kind == Route::Kind::lane) {
+      Piece& piece = piece_of(route.slot);
+      piece.wires += command->wire;
+      ++piece.commands;
+    } else if (route.kind == Route::Kind::split) {
+      const std::vector<SplitPart> parts = split_by_slot(*info, args);
+      if (parts.empty()) {
+        if (Error error = refuse_here(plan, *command, "malformed")) return error;
+      }
+      for (const SplitPart& part : parts) {
+        Piece& piece = piece_of(part.slot);
+        append_command(piece.wires, part.args);
+        ++piece.commands;
+      }
+    } else if (Error error = refuse_here(
+                   plan, *command,
+                   route.kind == Route::Kind::refuse ? route.reason : "all_nodes_in_transaction")) {
+      return error;
+    }
+  }
+  for (auto& [slot, piece] : pieces) {
+    Unit unit;
+    unit.slot = slot;
+    unit.commands = piece.commands;
+    Bytes& wire = plan.cargo->made.emplace_back();
+    if (piece.commands == 1) {
+      wire = std::move(piece.wires);
+    } else {
+      unit.is_group = true;
+      unit.replies = piece.commands + 2;
+      wire.append(multi_wire).append(piece.wires).append(exec_wire);
+    }
+    unit.wire = wire;
+    plan_unit(plan, unit);
+  }
+  return Error();
+}
+
+void RedisSink::plan_unit(Plan& plan, Unit unit) {
+  ++plan.units;
+  outstanding_bytes_ += unit.wire.size();
+  const std::uint16_t lane = lane_of_slot_[unit.slot];
+  if (lane == held_lane) {
+    holds_[unit.slot].later.push_back({unit, plan.cargo, plan.ticket, plan.received});
+    settle_.notify();
+    return;
+  }
+  building_[lane].units.push_back(unit);
+}
+
+void RedisSink::dispatch(Plan& plan) {
+  if (plan.units == 0) return;
+  outstanding_units_ += plan.units;
+  watermark_.add(plan.ticket, plan.units);
+  plan.units = 0;
+  for (std::size_t i = 0; i < building_.size(); ++i) {
+    if (building_[i].units.empty()) continue;
+    LaneBatch batch = std::exchange(building_[i], LaneBatch());
+    batch.cargo = plan.cargo;
+    batch.ticket = plan.ticket;
+    batch.received = plan.received;
+    lanes_[i]->submit(std::move(batch));
+  }
+}
+
+// FLUSHALL, FUNCTION, SCRIPT, ... on a cluster: behind everything before it on every lane, and
+// before everything after.
+Task<Error> RedisSink::run_on_all_nodes(Plan& plan, const Command& command) {
+  Error error = co_await idle();
+  if (error) co_return error;
+  const auto args = plan.cargo->batch->args_of(command);
+  if (command.db != 0) co_return refuse_here(plan, command, "database_on_cluster");
+  Bytes wire(command.wire);
+  if (is_plain_function_load(command.info, args))
+    wire = make_command({args[0], args[1], "REPLACE", args[2]});
+
+  Backoff backoff(Millis(20), Millis(2000));
+  const TimePoint begin = Clock::now();
+  const std::vector<Endpoint> masters = nodes_.map().masters();
+  for (std::size_t i = 0; i < masters.size() && !stopping_;) {
+    auto reply =
+        co_await nodes_.call(masters[i], wire, Millis(4 * options_.target.reply_timeout_ms));
+    std::string refusal;
+    if (!reply) refusal = reply.error().what;
+    if (reply && reply->is_error()) refusal = reply->text;
+    const Judgement judgement =
+        reply ? judge_reply(refusal) : Judgement{Verdict::retry, 0, {}, "unreachable", true};
+    if (judgement.verdict == Verdict::ok) {
+      ++i;
+      continue;
+    }
+    if (judgement.verdict == Verdict::refused)
+      co_return refuse_here(plan, command, "refused_by_a_node");
+    count(judgement);
+    if (elapsed_ms(begin, Clock::now()) > options_.target.reconnect_max_s * 1000) {
+      co_return Error(Errc::unreachable, "target " + to_string(masters[i]) + ": " + refusal);
+    }
+    co_await sleep_for(backoff.next());
+  }
+  if (stopping_) co_return Error(Errc::cancelled, "stopped");
+  ++stats_.applied;
+  co_return Error();
+}
+
+// A command that cannot be carried out on this kind of target. Counted by name; errors.policy
+// decides.
+Error RedisSink::refuse_here(Plan& plan, const Command& command, const char* reason) {
+  const auto args = plan.cargo->batch->args_of(command);
+  std::string name(args[0]);
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  name = escaped(name, 32);
+  if (std::string_view(reason) == "cross_slot") ++stats_.cross_slot[name];
+  ++stats_.errors[reason];
+  stats_.last_error = fmt::format("{} {}cannot be carried out on this target: {}", name,
+                                  args.size() > 1 ? "\"" + escaped(args[1]) + "\" " : "", reason);
+  if (options_.errors_policy == ErrorPolicy::stop) {
+    ++stats_.failed;
+    return Error(Errc::data_refused, stats_.last_error);
+  }
+  ++stats_.skipped;
+  log_warn("skipped: {}", stats_.last_error);
+  HeldUnit held;
+  held.unit.wire = command.wire;
+  held.unit.db = command.db;
+  held.cargo = plan.cargo;
+  held.ticket = plan.ticket;
+  held.received = plan.received;
+  watermark_.add(plan.ticket, 1);
+  ++outstanding_units_;
+  outstanding_bytes_ += command.wire.size();
+  scope_.spawn(write_dead_letter(std::move(held)));
+  return Error();
+}
+
+}  // namespace keyferry

@@ -1,0 +1,226 @@
+#include "keyferry/sink/topology.hpp"
+
+#include <charconv>
+
+#include "keyferry/base/log.hpp"
+#include "keyferry/resp/reply_parser.hpp"
+
+namespace keyferry {
+namespace {
+
+int leading_int(ByteView text) {
+  int value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+Endpoint endpoint_of(const HostPort& host) {
+  return {host.host, host.port};
+}
+
+Error named(const Endpoint& node, Error error) {
+  return with_context("target " + to_string(node), std::move(error));
+}
+
+}  // namespace
+
+ServerIdentity read_identity(ByteView info) {
+  ServerIdentity out;
+  out.run_id = info_field(info, "run_id");
+  out.replid = info_field(info, "master_replid");
+  out.role = info_field(info, "role");
+  out.is_cluster =
+      info_field(info, "redis_mode") == "cluster" || info_field(info, "cluster_enabled") == "1";
+  ByteView version = info_field(info, "redis_version");
+  // Valkey keeps redis_version at 7.2.4 and says its own version beside it (Valkey 8.1.1 INFO).
+  if (const ByteView valkey = info_field(info, "valkey_version"); !valkey.empty()) {
+    version = valkey;
+    out.traits.family = rdb::Family::valkey;
+  }
+  out.version = version;
+  out.traits.major = leading_int(version);
+  const std::size_t dot = version.find('.');
+  out.traits.minor = dot == ByteView::npos ? 0 : leading_int(version.substr(dot + 1));
+  return out;
+}
+
+Task<Error> TargetNodes::open() {
+  Error last(Errc::usage, "target has no address");
+  // A unix socket has no host; it is one node under an empty name.
+  std::vector<HostPort> seeds = options_.uri.hosts;
+  if (seeds.empty()) seeds.emplace_back();
+  for (const HostPort& seed : seeds) {
+    const Endpoint node = endpoint_of(seed);
+    last = co_await identify(node, identity_);
+    if (last) continue;
+    if (options_.topology == Topology::standalone) identity_.is_cluster = false;
+    if (options_.topology == Topology::cluster && !identity_.is_cluster) {
+      co_return Error(Errc::usage, "target " + to_string(node) + " is not a cluster");
+    }
+    if (!identity_.is_cluster) {
+      map_.assign(0, slot_count - 1, node);
+      masters_[node] = identity_;
+    } else {
+      last = co_await read_map(node);
+      if (last) co_return named(node, std::move(last));
+      if (map_.covered_slots() != slot_count) {
+        co_return named(node,
+                        Error(Errc::unreachable, fmt::format("the cluster covers {} of {} slots",
+                                                             map_.covered_slots(), slot_count)));
+      }
+    }
+    for (const Endpoint& master : map_.masters()) {
+      Error error = co_await identify(master, masters_[master]);
+      if (error) co_return named(master, std::move(error));
+      if (masters_[master].role != "master") {
+        co_return Error(Errc::usage, "target " + to_string(master) + " is a replica, not a master");
+      }
+    }
+    co_return co_await learn_commands(map_.masters().front());
+  }
+  co_return with_context("target", std::move(last));
+}
+
+Task<Error> TargetNodes::identify(const Endpoint& node, ServerIdentity& identity) {
+  const Bytes command = make_command({"INFO"});
+  auto info = co_await call(node, command, Millis(options_.connect_timeout_ms));
+  if (!info) co_return info.error();
+  if (info->is_error()) co_return Error(Errc::refused_by_peer, "INFO: " + info->text);
+  identity = read_identity(info->text);
+  co_return Error();
+}
+
+Task<Error> TargetNodes::read_map(const Endpoint& from) {
+  const Millis limit(options_.connect_timeout_ms);
+  const Bytes shards = make_command({"CLUSTER", "SHARDS"});
+  auto reply = co_await call(from, shards, limit);
+  if (!reply) co_return reply.error();
+  const bool has_shards = !reply->is_error();  // Redis >= 7.0
+  if (!has_shards) {
+    const Bytes slots = make_command({"CLUSTER", "SLOTS"});
+    reply = co_await call(from, slots, limit);
+    if (!reply) co_return reply.error();
+    if (reply->is_error()) co_return Error(Errc::unreachable, "CLUSTER SLOTS: " + reply->text);
+  }
+  auto map =
+      has_shards ? parse_cluster_shards(*reply, from.host) : parse_cluster_slots(*reply, from.host);
+  if (!map) co_return map.error();
+  map_ = std::move(*map);
+  co_return Error();
+}
+
+Task<Error> TargetNodes::refresh() {
+  if (!is_cluster()) co_return Error();
+  std::vector<Endpoint> candidates = map_.masters();
+  for (const HostPort& seed : options_.uri.hosts)
+    candidates.push_back(endpoint_of(seed));
+  Error last;
+  for (const Endpoint& node : candidates) {
+    last = co_await read_map(node);
+    if (!last) co_return Error();
+  }
+  co_return last;
+}
+
+Task<Error> TargetNodes::learn_commands(const Endpoint& from) {
+  const Bytes command = make_command({"COMMAND"});
+  auto reply = co_await call(from, command, Millis(options_.connect_timeout_ms));
+  if (!reply) co_return named(from, reply.error());
+  // Where COMMAND is not allowed the static table must do.
+  const std::size_t learnt = reply->is_array() ? learnt_.learn(*reply) : 0;
+  if (learnt > 0) log_info("learnt commands from the target: count={}", learnt);
+  co_return Error();
+}
+
+Task<Error> TargetNodes::tell_all(Bytes command) {
+  for (const Endpoint& master : map_.masters()) {
+    auto reply = co_await call(master, command, Millis(options_.reply_timeout_ms));
+    if (!reply) co_return named(master, reply.error());
+    if (reply->is_error()) co_return named(master, Error(Errc::data_refused, reply->text));
+  }
+  co_return Error();
+}
+
+Task<Error> TargetNodes::find_keys(bool& found) {
+  found = false;
+  for (const Endpoint& master : map_.masters()) {
+    const Bytes keyspace = make_command({"INFO", "keyspace"});
+    auto reply = co_await call(master, keyspace, Millis(options_.reply_timeout_ms));
+    if (!reply) co_return named(master, reply.error());
+    found = found || reply->text.find("keys=") != Bytes::npos;
+  }
+  co_return Error();
+}
+
+Task<Error> TargetNodes::probe_db(std::int32_t db) {
+  const Endpoint node = map_.masters().front();
+  const Millis limit(options_.reply_timeout_ms);
+  const Bytes select = make_command({"SELECT", std::to_string(db)});
+  auto reply = co_await call(node, select, limit);
+  if (!reply) co_return named(node, reply.error());
+  if (reply->is_error()) {
+    co_return Error(Errc::usage, fmt::format("target {} has no database {}: {}", to_string(node),
+                                             db, reply->text));
+  }
+  const Bytes select_0 = make_command({"SELECT", "0"});
+  auto back = co_await call(node, select_0, limit);
+  if (!back) co_return named(node, back.error());
+  co_return Error();
+}
+
+Task<void> TargetNodes::take_turn() {
+  while (busy_)
+    co_await free_.wait();
+  busy_ = true;
+}
+
+void TargetNodes::end_turn() {
+  busy_ = false;
+  free_.notify();
+}
+
+Task<Result<RespValue>> TargetNodes::call(Endpoint node, Bytes command, Millis limit) {
+  co_await take_turn();
+  auto connection = co_await connection_to(node);
+  if (!connection) {
+    end_turn();
+    co_return connection.error();
+  }
+  auto reply = co_await (*connection)->call(std::move(command), limit);
+  if (!reply) connections_.erase(node);
+  end_turn();
+  co_return reply;
+}
+
+Task<Result<std::string>> TargetNodes::deliver(Endpoint node, Bytes wire, std::uint32_t replies,
+                                               Millis limit) {
+  co_await take_turn();
+  auto connection = co_await connection_to(node);
+  if (!connection) {
+    end_turn();
+    co_return connection.error();
+  }
+  auto answer = co_await (*connection)->deliver(std::move(wire), replies, limit);
+  if (!answer) connections_.erase(node);
+  end_turn();
+  co_return answer;
+}
+
+Task<Result<Connection*>> TargetNodes::connection_to(const Endpoint& node) {
+  if (const auto& kept = connections_[node]; kept) co_return kept.get();
+  auto fresh = std::make_unique<Connection>(executor_);
+  const HostPort host{node.host, node.port};
+  Error error = co_await fresh->open(options_, host, "keyferry-control");
+  if (error) co_return error;
+  auto& kept = connections_[node];
+  kept = std::move(fresh);
+  co_return kept.get();
+}
+
+void TargetNodes::close() {
+  for (auto& [node, connection] : connections_) {
+    if (connection) connection->close();
+  }
+}
+
+}  // namespace keyferry

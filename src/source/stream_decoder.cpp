@@ -1,0 +1,149 @@
+#include "keyferry/source/stream_decoder.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/core.h>
+
+#include "keyferry/base/error.hpp"
+#include "keyferry/resp/command_parser.hpp"
+
+namespace keyferry {
+namespace {
+
+bool same_word(ByteView arg, std::string_view upper) {
+  return std::equal(arg.begin(), arg.end(), upper.begin(), upper.end(),
+                    [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b; });
+}
+
+}  // namespace
+
+void StreamDecoder::start(Offset offset, std::int32_t db) {
+  window_.clear();
+  batch_.reset();
+  offset_ = offset;
+  db_ = db;
+  in_group_ = false;
+  getack_ = false;
+}
+
+Error StreamDecoder::feed(SlabRef slab, ByteView bytes, TimePoint received) {
+  received_ = received;
+  open_batch();
+  window_.append(std::move(slab), bytes);
+  while (true) {
+    args_before_ = batch_->args.size();
+    const CommandParse parsed = parse_command(window_.view(), batch_->args);
+    switch (parsed.status) {
+      case CommandParse::Status::command: {
+        Error error = accept(window_.view().substr(0, parsed.size));
+        if (error) return error;
+        window_.consume(parsed.size);
+        break;
+      }
+      case CommandParse::Status::need_more:
+        if (!window_.want(parsed.size)) return Error();
+        break;
+      case CommandParse::Status::corrupt:
+        return Error(
+            Errc::corrupt,
+            fmt::format("replication stream at offset {}: {}, but \"{}\"", offset_ + 1,
+                        parsed.problem, escaped(window_.view().substr(0, parsed.size + 20))));
+    }
+  }
+}
+
+Error StreamDecoder::accept(ByteView wire) {
+  const auto arg_count = static_cast<std::uint32_t>(batch_->args.size() - args_before_);
+  const ByteView name = batch_->args[args_before_];
+  const CommandInfo* info = info_of(name);
+  const Offset before = offset_;
+  offset_ += static_cast<Offset>(wire.size());
+  batch_->end = offset_;
+
+  GroupMark mark = in_group_ ? GroupMark::inside : GroupMark::none;
+  if (info != nullptr && info->kind == CommandKind::control) {
+    const auto fail = [&](const char* what) {
+      return Error(Errc::corrupt,
+                   fmt::format("replication stream at offset {}: {}", before + 1, what));
+    };
+    if (info->name == "MULTI") {
+      if (in_group_) return fail("MULTI inside MULTI");
+      in_group_ = true;
+      group_start_ = batch_->commands.size();
+      group_offset_ = before;
+      mark = GroupMark::first;
+    } else if (info->name == "EXEC") {
+      if (!in_group_) return fail("EXEC without MULTI");
+      in_group_ = false;
+      mark = GroupMark::last;
+    } else {
+      if (info->name == "SELECT") {
+        const ByteView text = arg_count == 2 ? batch_->args[args_before_ + 1] : ByteView();
+        const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), db_);
+        if (ec != std::errc() || end != text.data() + text.size() || db_ < 0)
+          return fail("SELECT without a database");
+      } else if (info->name == "REPLCONF" && arg_count > 1 &&
+                 same_word(batch_->args[args_before_ + 1], "GETACK")) {
+        getack_ = true;
+        getack_end_ = offset_;
+      }
+      batch_->args.resize(args_before_);
+      return Error();
+    }
+  }
+  hold_slab();
+  batch_->commands.push_back(
+      {wire, info, static_cast<std::uint32_t>(args_before_), arg_count, db_, mark, offset_});
+  return Error();
+}
+
+std::unique_ptr<Batch> StreamDecoder::take() {
+  if (!batch_) return nullptr;
+  if (!in_group_) return batch_->end == 0 ? nullptr : std::move(batch_);
+  if (group_start_ == 0) return nullptr;
+
+  // The open group stays behind in a batch of its own.
+  std::unique_ptr<Batch> whole = std::move(batch_);
+  open_batch();
+  batch_->slabs = whole->slabs;
+  batch_->end = whole->end;
+  const auto first = whole->commands.begin() + static_cast<std::ptrdiff_t>(group_start_);
+  const std::uint32_t first_arg = first->first_arg;
+  batch_->args.assign(whole->args.begin() + first_arg, whole->args.end());
+  batch_->commands.assign(first, whole->commands.end());
+  for (Command& command : batch_->commands)
+    command.first_arg -= first_arg;
+  whole->commands.erase(first, whole->commands.end());
+  whole->args.resize(first_arg);
+  whole->end = group_offset_;
+  group_start_ = 0;
+  return whole;
+}
+
+bool StreamDecoder::take_getack(Offset& end) {
+  end = getack_end_;
+  return std::exchange(getack_, false);
+}
+
+// batch_->end == 0 means that nothing has been consumed into it yet.
+void StreamDecoder::open_batch() {
+  if (batch_) return;
+  batch_ = std::make_unique<Batch>();
+  batch_->received = received_;
+}
+
+const CommandInfo* StreamDecoder::info_of(ByteView name) {
+  if (name != last_name_) {
+    last_name_ = name;
+    last_info_ = find_command(name);
+  }
+  return last_info_;
+}
+
+void StreamDecoder::hold_slab() {
+  if (batch_->slabs.empty() || batch_->slabs.back() != window_.slab())
+    batch_->slabs.push_back(window_.slab());
+}
+
+}  // namespace keyferry

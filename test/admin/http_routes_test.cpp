@@ -1,0 +1,195 @@
+#include "keyferry/admin/http_routes.hpp"
+
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace keyferry {
+namespace {
+
+constexpr std::int64_t started_ms = 1'000'000;
+
+struct Site {
+  StatusBoard board;
+  std::vector<ControlVerb> verbs;
+  bool accepts = true;
+  HttpRoutes routes{board, 1000,
+                    [this](ControlVerb verb) {
+                      verbs.push_back(verb);
+                      return accepts;
+                    },
+                    started_ms};
+
+  HttpReply get(const std::string& target, std::int64_t now_ms = started_ms) const {
+    return routes.answer({"GET", target, "", ""}, now_ms);
+  }
+  HttpReply post(const std::string& target) const {
+    return routes.answer({"POST", target, "", ""}, started_ms);
+  }
+  void publish(Status status) { board.publish(std::make_shared<const Status>(std::move(status))); }
+};
+
+Status steady(std::int64_t lag_bytes) {
+  Status status;
+  status.phase = Phase::steady;
+  status.lag_bytes = lag_bytes;
+  status.published_ms = started_ms;
+  return status;
+}
+
+TEST(HttpRoutes, AnswerStatusInJson) {
+  Site site;
+  const HttpReply reply = site.get("/status");
+
+  EXPECT_EQ(reply.status, 200U);
+  EXPECT_EQ(reply.content_type, "application/json");
+  EXPECT_TRUE(reply.body.starts_with("{\"version\":")) << reply.body;
+}
+
+TEST(HttpRoutes, AnswerMetricsInPrometheusText) {
+  Site site;
+  const HttpReply reply = site.get("/metrics?x=1");
+
+  EXPECT_EQ(reply.status, 200U);
+  EXPECT_TRUE(reply.content_type.starts_with("text/plain; version=0.0.4"));
+  EXPECT_NE(reply.body.find("keyferry_build_info"), std::string::npos);
+}
+
+TEST(HttpRoutes, ListThePathsAtTheRoot) {
+  Site site;
+  const HttpReply reply = site.get("/");
+
+  EXPECT_EQ(reply.status, 200U);
+  EXPECT_NE(reply.body.find("GET /status\n"), std::string::npos);
+  EXPECT_NE(reply.body.find("POST /drain\n"), std::string::npos);
+}
+
+TEST(HttpRoutes, RefuseUnknownPaths) {
+  Site site;
+  for (const char* path : {"/nothing", "", "//status", "/status/", "/Status", "*", "/events"}) {
+    EXPECT_EQ(site.get(path).status, 404U) << path;
+  }
+}
+
+TEST(HttpRoutes, NameTheAllowedMethod) {
+  Site site;
+  const HttpReply posted = site.post("/status");
+  const HttpReply got = site.get("/drain");
+
+  EXPECT_EQ(posted.status, 405U);
+  EXPECT_EQ(posted.allow, "GET");
+  EXPECT_EQ(got.status, 405U);
+  EXPECT_EQ(got.allow, "POST");
+  EXPECT_TRUE(site.verbs.empty());
+}
+
+TEST(HttpRoutes, HandVerbsToTheLink) {
+  Site site;
+  const HttpReply drain = site.post("/drain");
+  const HttpReply stop = site.post("/stop");
+
+  EXPECT_EQ(drain.status, 202U);
+  EXPECT_EQ(drain.body, "{\"phase\":\"draining\"}\n");
+  EXPECT_EQ(stop.status, 202U);
+  EXPECT_EQ(stop.body, "{\"phase\":\"stopped\"}\n");
+  EXPECT_EQ(site.verbs, (std::vector{ControlVerb::drain, ControlVerb::stop}));
+}
+
+TEST(HttpRoutes, TellWhenTheLinkCannotTakeAVerb) {
+  Site site;
+  site.accepts = false;
+  Status failed;
+  failed.phase = Phase::failed;
+  site.publish(failed);
+
+  const HttpReply reply = site.post("/drain");
+
+  EXPECT_EQ(reply.status, 409U);
+  EXPECT_EQ(reply.body, "{\"phase\":\"failed\"}\n");
+}
+
+TEST(HttpRoutes, RefuseVerbsFromPagesOfOtherSites) {
+  Site site;
+  const HttpReply foreign =
+      site.routes.answer({"POST", "/stop", "127.0.0.1:8484", "http://evil.example"}, started_ms);
+  const HttpReply own =
+      site.routes.answer({"POST", "/drain", "127.0.0.1:8484", "http://127.0.0.1:8484"}, started_ms);
+
+  EXPECT_EQ(foreign.status, 403U);
+  EXPECT_EQ(own.status, 202U);
+  EXPECT_EQ(site.verbs, std::vector{ControlVerb::drain});
+}
+
+TEST(Livez, AllowsTenSecondsBeforeTheFirstStatus) {
+  Site site;
+
+  EXPECT_EQ(site.get("/livez", started_ms + 10'000).status, 200U);
+  EXPECT_EQ(site.get("/livez", started_ms + 10'001).status, 503U);
+}
+
+TEST(Livez, FollowsThePublishedStatus) {
+  Site site;
+  Status status;
+  status.published_ms = started_ms + 50'000;
+  site.publish(status);
+
+  EXPECT_EQ(site.get("/livez", started_ms + 60'000).status, 200U);
+  EXPECT_EQ(site.get("/livez", started_ms + 60'001).status, 503U);
+}
+
+TEST(Livez, StaysWellWhenTheLinkHasStopped) {
+  Site site;
+  Status status;
+  status.phase = Phase::stopped;
+  status.published_ms = started_ms;
+  site.publish(status);
+
+  EXPECT_EQ(site.get("/livez", started_ms + 3'600'000).status, 200U);
+}
+
+TEST(Readyz, IsReadyUpToTheLagLimit) {
+  Site site;
+  site.publish(steady(1000));
+  EXPECT_EQ(site.get("/readyz").status, 200U);
+
+  site.publish(steady(1001));
+  EXPECT_EQ(site.get("/readyz").status, 503U);
+}
+
+TEST(Readyz, IsNotReadyInOtherPhasesOrWithUnknownLag) {
+  Site site;
+  Status catching_up = steady(0);
+  catching_up.phase = Phase::catch_up;
+  site.publish(catching_up);
+  EXPECT_EQ(site.get("/readyz").status, 503U);
+
+  Status unknown = steady(0);
+  unknown.lag_bytes.reset();
+  site.publish(unknown);
+  EXPECT_EQ(site.get("/readyz").status, 503U);
+}
+
+TEST(Readyz, DoesNotTrustAnOldStatus) {
+  Site site;
+  site.publish(steady(0));
+
+  EXPECT_EQ(site.get("/readyz", started_ms + 10'001).status, 503U);
+}
+
+TEST(Readyz, SaysWhyNotWhenAsked) {
+  Site site;
+  Status status = steady(5000);
+  status.phase = Phase::draining;
+  site.publish(status);
+
+  EXPECT_EQ(site.get("/readyz").body, "not ready\n");
+  const std::string why =
+      "not ready\nphase is draining, not steady\n"
+      "lag is 5000 bytes, above http.ready_lag_bytes = 1000\n";
+  EXPECT_EQ(site.get("/readyz?verbose").body, why);
+  EXPECT_EQ(site.get("/readyz?a=b&verbose=1").body, why);
+  EXPECT_EQ(site.get("/readyz?verboses").body, "not ready\n");
+}
+
+}  // namespace
+}  // namespace keyferry

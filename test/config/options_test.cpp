@@ -1,0 +1,178 @@
+#include "keyferry/config/options.hpp"
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "keyferry/config/option_table.hpp"
+
+namespace keyferry {
+namespace {
+
+std::string set_option(Options& options, const std::string& name, const std::string& value) {
+  const OptionDef* def = find_option(name);
+  if (def == nullptr) return "no such option: " + name;
+  return def->set(options, value);
+}
+
+bool has_default(const OptionRow& row) {
+  return row.name != "source.uri" && row.name != "target.uri";
+}
+
+TEST(OptionTable, EveryDefaultIsAcceptedAndShownAlike) {
+  for (const OptionRow& row : option_rows()) {
+    if (!has_default(row)) continue;
+    Options options;
+    EXPECT_EQ(set_option(options, row.name, row.default_text), "") << row.name;
+    EXPECT_EQ(find_option(row.name)->show(options), row.default_text) << row.name;
+  }
+}
+
+TEST(OptionTable, NamesAreUniqueAndInOneGroup) {
+  std::set<std::string> names;
+  for (const OptionRow& row : option_rows()) {
+    EXPECT_TRUE(names.insert(row.name).second) << row.name;
+    EXPECT_EQ(row.name.find('.'), row.name.rfind('.')) << row.name;
+    EXPECT_NE(row.name.find('.'), std::string::npos) << row.name;
+    EXPECT_FALSE(row.what.empty()) << row.name;
+  }
+}
+
+struct Change {
+  const char* name;
+  const char* value;
+};
+
+// One value per option that is not its default.
+const std::vector<Change>& changes() {
+  static const std::vector<Change> table = {
+      {"source.uri", "redis://a:1"},
+      {"source.topology", "standalone"},
+      {"source.password_file", "/run/a"},
+      {"source.connect_timeout_ms", "1"},
+      {"source.reply_timeout_ms", "2"},
+      {"source.reconnect_max_s", "3"},
+      {"source.psync_command", "SYNCHRONISE"},
+      {"target.uri", "redis://b:2"},
+      {"target.topology", "cluster"},
+      {"target.password_file", "/run/b"},
+      {"target.connect_timeout_ms", "4"},
+      {"target.reply_timeout_ms", "5"},
+      {"target.reconnect_max_s", "6"},
+      {"target.lanes_per_node", "64"},
+      {"target.topology_refresh_s", "7"},
+      {"target.before", "must_be_empty"},
+      {"stream.ack", "zero"},
+      {"errors.policy", "skip"},
+      {"errors.dead_letter_file", "dead"},
+      {"limits.memory_max_bytes", "16MiB"},
+      {"spool.enabled", "false"},
+      {"spool.dir", "/var/spool/k"},
+      {"spool.max_bytes", "1GiB"},
+      {"http.listen", ""},
+      {"http.ready_lag_bytes", "2KiB"},
+      {"admin.resp_listen", "0.0.0.0:8485"},
+      {"log.level", "debug"},
+      {"log.format", "json"},
+      {"log.file", "/var/log/k"},
+      {"stop.when", "lag-zero"},
+      {"stop.then", "idle"},
+      {"stop.stable_for_ms", "8"},
+      {"stop.lag_bytes", "9"},
+      {"stop.shutdown_grace_s", "10"},
+  };
+  return table;
+}
+
+TEST(OptionTable, EachRowSetsItsOwnFieldAndNoOther) {
+  Options options;
+  for (const Change& change : changes()) {
+    EXPECT_EQ(set_option(options, change.name, change.value), "") << change.name;
+  }
+
+  std::set<std::string> changed = {"delivery.mode"};  // has one value only
+  for (const Change& change : changes()) {
+    EXPECT_EQ(find_option(change.name)->show(options), change.value) << change.name;
+    changed.insert(change.name);
+  }
+  for (const OptionRow& row : option_rows())
+    EXPECT_EQ(changed.count(row.name), 1U) << row.name;
+}
+
+TEST(OptionTable, FillsTheFieldsThatCodeReads) {
+  Options options;
+  for (const Change& change : changes())
+    set_option(options, change.name, change.value);
+
+  EXPECT_EQ(options.source.uri.hosts.at(0).host, "a");
+  EXPECT_EQ(options.source.connect_timeout_ms, 1);
+  EXPECT_EQ(options.source_psync_command, "SYNCHRONISE");
+  EXPECT_EQ(options.target.topology, Topology::cluster);
+  EXPECT_EQ(options.target.reconnect_max_s, 6);
+  EXPECT_EQ(options.target_lanes_per_node, 64);
+  EXPECT_EQ(options.target_before, TargetBefore::must_be_empty);
+  EXPECT_EQ(options.stream_ack, AckPolicy::zero);
+  EXPECT_EQ(options.errors_policy, ErrorPolicy::skip);
+  EXPECT_EQ(options.limits_memory_max_bytes, 16 * 1024 * 1024);
+  EXPECT_FALSE(options.spool_enabled);
+  EXPECT_EQ(options.http_listen, "");
+  EXPECT_EQ(options.stop_when, StopWhen::lag_zero);
+  EXPECT_EQ(options.stop_then, StopThen::idle);
+  EXPECT_EQ(options.stop_lag_bytes, 9);
+}
+
+struct BadValue {
+  const char* name;
+  const char* value;
+  const char* message;
+};
+
+TEST(OptionTable, RefusesBadValuesWithUnitOrChoices) {
+  const std::vector<BadValue> table = {
+      {"target.lanes_per_node", "0", "0 is out of range (connections, 1 to 64)"},
+      {"target.lanes_per_node", "65", "65 is out of range (connections, 1 to 64)"},
+      {"target.lanes_per_node", "four", "'four' is not a whole number (connections, 1 to 64)"},
+      {"stop.stable_for_ms", "", "'' is not a whole number (milliseconds, 0 to 86400000)"},
+      {"limits.memory_max_bytes", "1KiB",
+       "'1KiB' is out of range (bytes, KiB, MiB, GiB, KB, MB or GB; 4MiB to 1024GiB)"},
+      {"spool.max_bytes", "lots",
+       "'lots' is not a size (bytes, KiB, MiB, GiB, KB, MB or GB; 1MiB to 65536GiB)"},
+      {"spool.enabled", "yes", "'yes' is none of true|false"},
+      {"log.level", "loud", "'loud' is none of debug|info|warn|error"},
+      {"log.level", "redis://:x@h", "the value is none of debug|info|warn|error"},
+      {"stop.when", "lag", "'lag' is none of never|snapshot|lag-zero"},
+      {"spool.dir", "", "must not be empty"},
+      {"source.psync_command", "PSYNC\r\nFLUSHALL", "holds a control character"},
+      {"http.listen", "localhost", "the port is missing (write HOST:PORT)"},
+      {"delivery.mode", "exactly_once", "exactly_once is not available yet"},
+      {"delivery.mode", "exactly-once", "exactly_once is not available yet"},
+      {"delivery.mode", "twice", "'twice' is none of at_least_once"},
+      {"source.uri", "redis://h/3",
+       "choosing a database is not available yet: all databases are moved"},
+  };
+  for (const BadValue& bad : table) {
+    Options options;
+    EXPECT_EQ(set_option(options, bad.name, bad.value), bad.message) << bad.name;
+  }
+}
+
+TEST(OptionTable, KeepsHttpOnLoopbackAndLetsTheSourceReachTheRespListener) {
+  Options options;
+
+  EXPECT_NE(set_option(options, "http.listen", "0.0.0.0:8484").find("tokens"), std::string::npos);
+  EXPECT_EQ(set_option(options, "http.listen", "[::1]:8484"), "");
+  EXPECT_EQ(set_option(options, "admin.resp_listen", "0.0.0.0:8485"), "");
+}
+
+TEST(OptionTable, TakesDashesAndUnderscoresAlike) {
+  Options options;
+
+  EXPECT_EQ(set_option(options, "stop.when", "lag_zero"), "");
+  EXPECT_EQ(set_option(options, "target.before", "must-be-empty"), "");
+  EXPECT_EQ(options.stop_when, StopWhen::lag_zero);
+}
+
+}  // namespace
+}  // namespace keyferry

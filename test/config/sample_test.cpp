@@ -1,0 +1,92 @@
+// config/keyferry.yaml is the manual of the options: it must hold each of them, with its default
+// and description.
+#include <fstream>
+#include <map>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <yaml-cpp/yaml.h>
+
+#include "keyferry/config/option_table.hpp"
+
+namespace keyferry {
+namespace {
+
+const std::string config_dir = KEYFERRY_SOURCE_DIR "/config/";
+
+Result<Options> load_file(const std::string& path) {
+  CommandLine flags;
+  flags.config_file = config_dir + path;
+  return load_options(flags, {});
+}
+
+// Option -> the comment lines right above it, joined by single spaces.
+std::map<std::string, std::string> comments_of_sample() {
+  std::map<std::string, std::string> comments;
+  std::ifstream file(config_dir + "keyferry.yaml");
+  std::string group;
+  std::string comment;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t start = line.find_first_not_of(' ');
+    if (start == std::string::npos) {
+      comment.clear();
+    } else if (line[start] == '#') {
+      comment += (comment.empty() ? "" : " ") + line.substr(start + 2);
+    } else {
+      const std::string name = line.substr(start, line.find(':') - start);
+      if (start == 0) group = name;
+      if (start != 0) comments[group + "." + name] = comment;
+      comment.clear();
+    }
+  }
+  return comments;
+}
+
+TEST(SampleFile, LoadsAsEveryDefault) {
+  const Result<Options> options = load_file("keyferry.yaml");
+  ASSERT_TRUE(options.has_value()) << options.error().what;
+
+  for (const OptionDef& def : option_table()) {
+    if (def.name == "source.uri" || def.name == "target.uri") continue;
+    EXPECT_EQ(def.show(*options), def.show(Options())) << def.name;
+  }
+}
+
+TEST(SampleFile, HoldsEachOptionWithExactlyItsDefaultText) {
+  const YAML::Node sample = YAML::LoadFile(config_dir + "keyferry.yaml");
+
+  for (const OptionRow& row : option_rows()) {
+    const std::size_t dot = row.name.find('.');
+    const YAML::Node group = sample[row.name.substr(0, dot)];
+    ASSERT_TRUE(group.IsMap()) << row.name;
+    const YAML::Node value = group[row.name.substr(dot + 1)];
+    ASSERT_TRUE(value.IsDefined()) << row.name;
+    if (row.name == "source.uri" || row.name == "target.uri") continue;  // there is no default
+    EXPECT_EQ(value.Scalar(), row.default_text) << row.name;
+  }
+}
+
+TEST(SampleFile, DescribesEachOptionInTheWordsOfTheProgram) {
+  std::map<std::string, std::string> comments = comments_of_sample();
+
+  for (const OptionRow& row : option_rows())
+    EXPECT_EQ(comments[row.name], row.what) << row.name;
+}
+
+TEST(ExampleFiles, StandaloneLoads) {
+  const Result<Options> options = load_file("examples/standalone.yaml");
+
+  ASSERT_TRUE(options.has_value()) << options.error().what;
+  EXPECT_EQ(options->stop_when, StopWhen::lag_zero);
+}
+
+TEST(ExampleFiles, ClusterLoads) {
+  const Result<Options> options = load_file("examples/cluster.yaml");
+
+  ASSERT_TRUE(options.has_value()) << options.error().what;
+  EXPECT_EQ(options->target.topology, Topology::cluster);
+  EXPECT_EQ(options->target.uri.hosts.size(), 3U);
+}
+
+}  // namespace
+}  // namespace keyferry
