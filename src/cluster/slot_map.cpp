@@ -118,7 +118,7 @@ std::string to_string(const Endpoint& endpoint) {
 }
 
 std::array<std::uint16_t, slot_count> SlotMap::filled() {
-  std::array<std::uint16_t, slot_count> owners;
+  std::array<std::uint16_t, slot_count> owners{};
   owners.fill(no_owner);
   return owners;
 }

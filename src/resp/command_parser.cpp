@@ -32,37 +32,72 @@ Header read_header(ByteView bytes, std::size_t at, char kind, std::int64_t limit
   return {Status::command, value, i + 2};
 }
 
+// Moves the arguments behind `before` to `progress`.
+void remember(CommandProgress& progress, ByteView bytes, std::vector<ByteView>& args,
+              std::size_t before) {
+  for (std::size_t i = before; i < args.size(); ++i) {
+    const auto offset = static_cast<std::size_t>(args[i].data() - bytes.data());
+    progress.args.push_back({offset, args[i].size()});
+  }
+  args.resize(before);
+}
+
+// Puts the arguments found before in front of those found now.
+void recall(CommandProgress& progress, ByteView bytes, std::vector<ByteView>& args,
+            std::size_t before) {
+  const auto front = args.begin() + static_cast<std::ptrdiff_t>(before);
+  auto to = args.insert(front, progress.args.size(), ByteView());
+  for (const auto& span : progress.args)
+    *to++ = bytes.substr(span.offset, span.size);
+  progress = CommandProgress();
+}
+
 }  // namespace
 
 CommandParse parse_command(ByteView bytes, std::vector<ByteView>& args) {
+  CommandProgress progress;
+  return parse_command(bytes, args, progress);
+}
+
+CommandParse parse_command(ByteView bytes, std::vector<ByteView>& args, CommandProgress& progress) {
   using Status = CommandParse::Status;
+  std::size_t at = progress.at;
+  std::int64_t left = progress.args_left;
+  if (at == 0) {
+    const Header array = read_header(bytes, 0, '*', max_command_args);
+    if (array.status != Status::command) {
+      return {array.status, array.end, "a command does not begin with *<count>"};
+    }
+    if (array.value == 0) return {Status::corrupt, 1, "a command without arguments"};
+    at = array.end;
+    left = array.value;
+  }
   const std::size_t before = args.size();
-  const auto give_up = [&](Status status, std::size_t size, const char* problem) {
-    args.resize(before);
+  const auto stop = [&](Status status, std::size_t size, const char* problem) {
+    if (status == Status::need_more) {
+      progress.at = at;
+      progress.args_left = left;
+      remember(progress, bytes, args, before);
+    } else {
+      args.resize(before);
+      progress = CommandProgress();
+    }
     return CommandParse{status, size, problem};
   };
-
-  const Header array = read_header(bytes, 0, '*', max_command_args);
-  if (array.status != Status::command) {
-    return give_up(array.status, array.end, "a command does not begin with *<count>");
-  }
-  if (array.value == 0) return give_up(Status::corrupt, 1, "a command without arguments");
-
-  std::size_t at = array.end;
-  for (std::int64_t i = 0; i < array.value; ++i) {
+  for (; left > 0; --left) {
     const Header bulk = read_header(bytes, at, '$', max_argument_bytes);
     if (bulk.status != Status::command) {
-      return give_up(bulk.status, bulk.end, "an argument does not begin with $<length>");
+      return stop(bulk.status, bulk.end, "an argument does not begin with $<length>");
     }
-    const auto size = static_cast<std::size_t>(bulk.value);
-    if (bytes.size() < bulk.end + size + 2)
-      return give_up(Status::need_more, bulk.end + size + 2, "");
-    if (bytes[bulk.end + size] != '\r' || bytes[bulk.end + size + 1] != '\n') {
-      return give_up(Status::corrupt, bulk.end + size, "an argument does not end with CRLF");
+    const std::size_t end = bulk.end + static_cast<std::size_t>(bulk.value);
+    if (bytes.size() < end + 2) return stop(Status::need_more, end + 2, "");
+    if (bytes[end] != '\r' || bytes[end + 1] != '\n') {
+      return stop(Status::corrupt, end, "an argument does not end with CRLF");
     }
-    args.push_back(bytes.substr(bulk.end, size));
-    at = bulk.end + size + 2;
+    args.push_back(bytes.substr(bulk.end, end - bulk.end));
+    at = end + 2;
   }
+  if (progress.at != 0) recall(progress, bytes, args, before);
   return {Status::command, at, ""};
 }
 

@@ -20,6 +20,7 @@ bool same_word(ByteView arg, std::string_view upper) {
 
 void StreamDecoder::start(Offset offset, std::int32_t db) {
   window_.clear();
+  progress_ = CommandProgress();
   batch_.reset();
   offset_ = offset;
   db_ = db;
@@ -33,7 +34,7 @@ Error StreamDecoder::feed(SlabRef slab, ByteView bytes, TimePoint received) {
   window_.append(std::move(slab), bytes);
   while (true) {
     args_before_ = batch_->args.size();
-    const CommandParse parsed = parse_command(window_.view(), batch_->args);
+    const CommandParse parsed = parse_command(window_.view(), batch_->args, progress_);
     switch (parsed.status) {
       case CommandParse::Status::command: {
         Error error = accept(window_.view().substr(0, parsed.size));

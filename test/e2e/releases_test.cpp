@@ -35,8 +35,8 @@ TEST_P(Releases, CarriesSnapshotAndStream) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AtHand, Releases, testing::ValuesIn(release_names()),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& chosen) {
+                           std::string name = chosen.param;
                            for (char& c : name) {
                              if (c == '-' || c == '.') c = '_';
                            }

@@ -98,6 +98,60 @@ TEST(CommandParser, GivesTheSameCommandsForEverySplit) {
   });
 }
 
+// The same, with a progress that is kept, each time at another address.
+TEST(CommandParser, GoesOnWhereItStoppedForEverySplit) {
+  const std::vector<std::vector<ByteView>> expected{
+      {"SET", "key", "some\r\nvalue"}, {"PING"}, {"MSET", "a", "", "b", "2"}};
+  Bytes wire;
+  for (const auto& args : expected)
+    append_command(wire, args);
+
+  test::for_each_split(wire, [&](const std::vector<ByteView>& pieces) {
+    std::vector<std::vector<Bytes>> found;
+    CommandProgress progress;
+    std::size_t start = 0;
+    std::size_t delivered = 0;
+    for (const ByteView piece : pieces) {
+      delivered += piece.size();
+      while (true) {
+        const Exact exact(ByteView(wire).substr(start, delivered - start));
+        std::vector<ByteView> args{"before"};
+        const CommandParse parsed = parse_command(exact.view(), args, progress);
+        if (parsed.status == Status::need_more) {
+          ASSERT_GT(parsed.size, delivered - start);
+          ASSERT_EQ(args.size(), 1u);
+          break;
+        }
+        ASSERT_EQ(parsed.status, Status::command);
+        ASSERT_EQ(progress.at, 0u);
+        EXPECT_EQ(args.front(), "before");
+        found.emplace_back(args.begin() + 1, args.end());
+        start += parsed.size;
+      }
+    }
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(std::vector<ByteView>(found[i].begin(), found[i].end()), expected[i]);
+    }
+  });
+}
+
+TEST(CommandParser, ForgetsItsProgressWhenTheRestIsDamaged) {
+  CommandProgress progress;
+  std::vector<ByteView> args;
+  const Bytes begin = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n";
+
+  EXPECT_EQ(parse_command(begin, args, progress).status, Status::need_more);
+  EXPECT_EQ(progress.args.size(), 2u);
+  const CommandParse parsed = parse_command(begin + "oops", args, progress);
+
+  EXPECT_EQ(parsed.status, Status::corrupt);
+  EXPECT_EQ(parsed.size, begin.size());
+  EXPECT_EQ(progress.at, 0u);
+  EXPECT_TRUE(progress.args.empty());
+  EXPECT_TRUE(args.empty());
+}
+
 TEST(CommandParser, NeverAsksForMoreThanTheCommandHas) {
   const Bytes wire = make_command({"SET", "key", "0123456789012"});
 

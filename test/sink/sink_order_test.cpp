@@ -189,7 +189,7 @@ TEST(SinkOrder, WaitsForTheEndOfAMigrationThatSplitsACommand) {
   EXPECT_FALSE(run.error) << run.error.what;
   EXPECT_EQ(target.value("{t}a"), "1x");
   EXPECT_EQ(target.value("{t}b"), "2");
-  EXPECT_GT(run.stats.redirects["TRYAGAIN"], 1u);
+  EXPECT_GT(run.stats.redirects["TRYAGAIN"], 0u);
   EXPECT_GT(run.stats.redirects["MOVED"], 0u);
 }
 

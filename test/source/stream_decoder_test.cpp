@@ -296,10 +296,33 @@ TEST(StreamDecoder, RefusesWhatNoMasterSendsAndSaysWhere) {
       EXPECT_TRUE(error.is(Errc::corrupt));
       EXPECT_NE(error.what.find("replication stream at offset 10"), std::string::npos)
           << error.what;
-      if (pieces.size() == 1)
+      if (pieces.size() == 1) {
         EXPECT_NE(error.what.find(row.words), std::string::npos) << error.what;
+      }
     });
   }
+}
+
+// Read from its start at each piece this would take minutes.
+TEST(StreamDecoder, ReadsACommandOfVeryManyArgumentsOnce) {
+  constexpr std::size_t elements = 300000;
+  Bytes wire;
+  append_array_header(wire, elements + 2);
+  append_bulk(wire, "RPUSH");
+  append_bulk(wire, "list");
+  for (std::size_t i = 0; i < elements; ++i)
+    append_bulk(wire, std::to_string(i));
+  Decoding decoding;
+
+  for (std::size_t at = 0; at < wire.size(); at += 3000) {
+    ASSERT_FALSE(decoding.feed(ByteView(wire).substr(at, 3000)));
+    decoding.take();
+  }
+
+  ASSERT_EQ(decoding.seen().size(), 1u);
+  EXPECT_EQ(decoding.seen()[0].args.size(), elements + 2);
+  EXPECT_EQ(decoding.seen()[0].args.back(), std::to_string(elements - 1));
+  EXPECT_EQ(decoding.seen()[0].wire.size(), wire.size());
 }
 
 TEST(StreamDecoder, LetsGoOfWhatItWasFedOnceItIsTaken) {

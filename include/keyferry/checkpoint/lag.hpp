@@ -70,7 +70,7 @@ class LagMeter {
   bool previous_reached_ = false;  // the one before was reached when it came
   Offset newest_ = 0;              // highest reading of this history
   Offset applied_ = 0;
-  TimePoint newest_at_{};
+  TimePoint newest_at_;
   std::optional<TimePoint> oldest_;      // nothing: no unapplied byte
   std::optional<TimePoint> covered_at_;  // when the applied offset last covered the newest reading
   std::optional<Run> run_;

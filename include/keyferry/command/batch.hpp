@@ -38,7 +38,7 @@ struct Batch {
   std::vector<ByteView> args;
   std::vector<SlabRef> slabs;
   Offset end = 0;  // stream offset behind everything this batch covers, control commands included
-  TimePoint received{};
+  TimePoint received;
 
   std::span<const ByteView> args_of(const Command& command) const {
     return {args.data() + command.first_arg, command.arg_count};

@@ -86,7 +86,8 @@ class LearntCommands {
 
  private:
   struct Hash {
-    using is_transparent = void;
+    using is_transparent =
+        void;  // NOLINT(readability-identifier-naming): the standard library looks for this name
     std::size_t operator()(ByteView name) const { return std::hash<ByteView>{}(name); }
   };
   // Keyed by the upper-case name, which the row's `name` points into.

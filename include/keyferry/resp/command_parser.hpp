@@ -29,4 +29,20 @@ constexpr std::int64_t max_argument_bytes = std::int64_t{4} * 1024 * 1024 * 1024
 // its end.
 CommandParse parse_command(ByteView bytes, std::vector<ByteView>& args);
 
+// What is known of a command after need_more. Without it a command of many arguments that comes in
+// many pieces is read from its start each time: 16 s for 400,000 of them, against 0.06 s.
+struct CommandProgress {
+  struct Span {
+    std::size_t offset;
+    std::size_t size;
+  };
+  std::size_t at = 0;  // behind the last whole argument; 0 = nothing is known
+  std::int64_t args_left = 0;
+  std::vector<Span> args;
+};
+
+// The same, going on where it stopped: after need_more `bytes` must begin with the bytes of before
+// (at any address). `progress` is empty again after anything else.
+CommandParse parse_command(ByteView bytes, std::vector<ByteView>& args, CommandProgress& progress);
+
 }  // namespace keyferry

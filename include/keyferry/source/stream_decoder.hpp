@@ -8,6 +8,7 @@
 #include "keyferry/base/error.hpp"
 #include "keyferry/command/batch.hpp"
 #include "keyferry/command/command_table.hpp"
+#include "keyferry/resp/command_parser.hpp"
 #include "keyferry/source/byte_window.hpp"
 
 namespace keyferry {
@@ -40,6 +41,7 @@ class StreamDecoder {
   void hold_slab();
 
   ByteWindow window_;
+  CommandProgress progress_;  // of the command at the start of window_
   Offset offset_ = 0;
   std::int32_t db_ = 0;
   TimePoint received_{};
