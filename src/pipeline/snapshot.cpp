@@ -51,7 +51,14 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
       if (intake_.is_idle()) sink_.flush_keys();  // nothing more at the moment: let the target work
       co_return Error();
     }
-    Error error = co_await take_event(event);
+    Error error;
+    if (event.kind == rdb::Event::Kind::key) {
+      // The hot case: no coroutine of its own.
+      sink_.put_key(event, reader_->dialect());
+      if (!sink_.has_room()) error = co_await sink_.wait_for_room();
+    } else {
+      error = co_await take_event(event);
+    }
     window_.consume(consumed);
     if (error) co_return error;
   }
@@ -90,9 +97,7 @@ Task<Error> Pipeline::take_event(const rdb::Event& event) {
     case Kind::function:
       co_return co_await sink_.load_function(event.text);
     case Kind::key:
-      sink_.put_key(event, reader_->dialect());
-      if (!sink_.has_room()) co_return co_await sink_.wait_for_room();
-      break;
+      break;  // decode_snapshot takes them itself
     case Kind::end:
       if (event.checksum_disabled) log_info("snapshot: the source does not write checksums");
       snapshot_ended_ = true;

@@ -249,6 +249,7 @@ void RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect) {
     return;
   }
   Loading& loading = loading_[at];
+  if (loading.units.empty()) loading.wires.reserve(loading_flush_bytes + loading_flush_bytes / 16);
   const std::size_t before = loading.wires.size();
   rdb::append_restore(loading.wires, key, dialect, nodes_.identity().traits);
   loading.units.emplace_back(before, unit);

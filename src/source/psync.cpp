@@ -219,7 +219,10 @@ Task<Error> Psync::receive() {
 // dead after repl-timeout.
 Task<Error> Psync::acknowledge() {
   while (!stopping_) {
-    co_await ack_.wait_for(state_.snapshot_wire_bytes ? ack_interval : snapshot_ack_interval);
+    // Until the stream has begun: see below.
+    const bool in_stream =
+        state_.snapshot_wire_bytes && state_.wire_bytes > *state_.snapshot_wire_bytes;
+    co_await ack_.wait_for(in_stream ? ack_interval : snapshot_ack_interval);
     if (stopping_ || !acks_on_) continue;
     // A master pings its replicas every 10 s by default; a link silent for this long is dead.
     if (reading_since_ &&
