@@ -19,6 +19,7 @@ constexpr std::size_t frame_size = 160;
 
 // Gathers the short pieces between key and value on the stack: few appends per command instead of a
 // dozen.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): bytes_ is only read up to size_
 class Frame {
  public:
   Frame& text(ByteView piece) {

@@ -86,8 +86,7 @@ class LearntCommands {
 
  private:
   struct Hash {
-    using is_transparent =
-        void;  // NOLINT(readability-identifier-naming): the standard library looks for this name
+    using is_transparent = void;
     std::size_t operator()(ByteView name) const { return std::hash<ByteView>{}(name); }
   };
   // Keyed by the upper-case name, which the row's `name` points into.
