@@ -2,6 +2,8 @@
 
 #include <csignal>
 
+#include <malloc.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -13,6 +15,8 @@
 
 namespace keyferry {
 namespace {
+
+constexpr int heap_keep_bytes = 16 * 1024 * 1024;
 
 // The port to announce to a source that we reach from `local_address`: only if our listener can be
 // reached there, since a Sentinel or a FAILOVER will talk to whoever answers on it.
@@ -49,6 +53,10 @@ Task<Error> live(Pipeline& pipeline, asio::signal_set& signals, const Options& o
 }  // namespace
 
 int run_link(const Options& options) {
+  // Slabs and batches come and go by the 100 KiB; without this the heap's top is given back and
+  // faulted in again each time (a tenth of the CPU in a catch-up).
+  mallopt(M_MMAP_THRESHOLD, heap_keep_bytes);
+  mallopt(M_TRIM_THRESHOLD, heap_keep_bytes);
   std::signal(SIGPIPE, SIG_IGN);
   asio::io_context loop(1);
   StatusBoard board;

@@ -6,7 +6,7 @@ namespace keyferry {
 namespace {
 
 // Received and not yet decoded; more stays with the source, or goes to the spool.
-constexpr std::int64_t intake_max_bytes = 8 * 1024 * 1024;
+constexpr std::int64_t intake_max_bytes = 2 * 1024 * 1024;
 
 }  // namespace
 

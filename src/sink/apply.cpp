@@ -276,6 +276,7 @@ void RedisSink::dispatch(Plan& plan) {
   for (std::size_t i = 0; i < building_.size(); ++i) {
     if (building_[i].units.empty()) continue;
     LaneBatch batch = std::exchange(building_[i], LaneBatch());
+    building_[i].units.reserve(batch.units.size());
     batch.cargo = plan.cargo;
     batch.ticket = plan.ticket;
     batch.received = plan.received;

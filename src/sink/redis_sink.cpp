@@ -27,7 +27,7 @@ RedisSink::RedisSink(const asio::any_io_executor& executor, const Options& optio
       lane_of_slot_(slot_count, held_lane),
       dead_letter_(options.errors_dead_letter_file),
       window_bytes_(static_cast<std::size_t>(std::clamp<std::int64_t>(
-          options.limits_memory_max_bytes / 8, 1024 * 1024, 24 * 1024 * 1024))) {
+          options.limits_memory_max_bytes / 8, 1024 * 1024, 4 * 1024 * 1024))) {
   bind_events();
 }
 

@@ -101,6 +101,8 @@ Error StreamDecoder::accept(ByteView wire) {
 
 std::unique_ptr<Batch> StreamDecoder::take() {
   if (!batch_) return nullptr;
+  likely_commands_ = batch_->commands.size();
+  likely_args_ = batch_->args.size();
   if (!in_group_) return batch_->end == 0 ? nullptr : std::move(batch_);
   if (group_start_ == 0) return nullptr;
 
@@ -132,6 +134,9 @@ void StreamDecoder::open_batch() {
   if (batch_) return;
   batch_ = std::make_unique<Batch>();
   batch_->received = received_;
+  // Batches of busy times are alike: growing their vectors took a tenth of the decoding.
+  batch_->commands.reserve(likely_commands_);
+  batch_->args.reserve(likely_args_);
 }
 
 const CommandInfo* StreamDecoder::info_of(ByteView name) {

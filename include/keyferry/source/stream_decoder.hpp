@@ -47,6 +47,8 @@ class StreamDecoder {
   TimePoint received_{};
 
   std::unique_ptr<Batch> batch_;
+  std::size_t likely_commands_ = 0;  // in the next batch: as many as in the last one
+  std::size_t likely_args_ = 0;
   std::size_t args_before_ = 0;  // size of batch_->args before the command being looked at
   std::size_t group_start_ = 0;  // index of the open group's MULTI in batch_->commands
   bool in_group_ = false;
