@@ -46,6 +46,10 @@ CLI::App* add_run(CLI::App& app, CommandLine& line) {
       ->type_name("HOST:PORT");
   run->add_option("--stop-when", line.stop_when, "never, snapshot or lag-zero (stop.when)")
       ->type_name("WHEN");
+  run->add_flag("--standby", line.standby,
+                "Wait while another instance runs this link, and take over when it is gone");
+  run->add_flag("--restart", line.restart,
+                "Copy everything again, whatever the target's record says");
   run->add_option("--log-format", line.log_format, "text or json (log.format)")->type_name("FORM");
   run->add_option("--set", line.set,
                   "Any option, e.g. --set target.lanes_per_node=8; may be repeated")

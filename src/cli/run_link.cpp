@@ -51,12 +51,13 @@ Task<Error> live(Pipeline& pipeline, asio::signal_set& signals, const Options& o
 
 }  // namespace
 
-int run_link(const Options& options) {
+int run_link(Options options) {
   // Slabs and batches come and go by the 100 KiB; without this the heap's top is given back and
   // faulted in again each time (a tenth of the CPU in a catch-up).
   mallopt(M_MMAP_THRESHOLD, heap_keep_bytes);
   mallopt(M_TRIM_THRESHOLD, heap_keep_bytes);
   std::signal(SIGPIPE, SIG_IGN);
+  name_instance(options);
   asio::io_context loop(1);
   StatusBoard board;
   Pipeline pipeline(loop.get_executor(), options, board);

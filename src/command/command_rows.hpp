@@ -38,6 +38,16 @@ constexpr CommandInfo split(CommandInfo info, SplitShape shape) {
   return info;
 }
 
+constexpr CommandInfo ttl(CommandInfo info) {
+  info.sets_ttl = true;
+  return info;
+}
+
+constexpr CommandInfo flush(CommandInfo info) {
+  info.flushes = true;
+  return info;
+}
+
 constexpr CommandInfo shaped(KeyShape shape, CommandInfo info) {
   info.shape = shape;
   return info;
@@ -64,9 +74,9 @@ constexpr std::array all{
     keys("COPY", 1, 2), absolute(split(keys("DEL", 1, -1), SplitShape::keys)),
     keys("DELEX"),    // Redis 8.4; reaches replicas as DEL
     keys("DELIFEQ"),  // Valkey 9.0; reaches replicas as DEL
-    keys("EXPIRE"), absolute(keys("EXPIREAT"), AbsoluteWhen::no_option), keys("MOVE"),
-    absolute(keys("PERSIST")), keys("PEXPIRE"),
-    absolute(keys("PEXPIREAT"), AbsoluteWhen::no_option), keys("RENAME", 1, 2),
+    ttl(keys("EXPIRE")), ttl(absolute(keys("EXPIREAT"), AbsoluteWhen::no_option)), keys("MOVE"),
+    ttl(absolute(keys("PERSIST"))), ttl(keys("PEXPIRE")),
+    ttl(absolute(keys("PEXPIREAT"), AbsoluteWhen::no_option)), keys("RENAME", 1, 2),
     keys("RENAMENX", 1, 2), absolute(keys("RESTORE"), AbsoluteWhen::restore),
     absolute(keys("RESTORE-ASKING"), AbsoluteWhen::restore), shaped(KeyShape::sort, keys("SORT")),
     absolute(split(keys("UNLINK", 1, -1), SplitShape::keys)),
@@ -105,14 +115,14 @@ constexpr std::array all{
 
     // Hashes.
     keys("HDEL"),
-    keys("HEXPIRE"),    // Redis 7.4, Valkey 9.0
-    keys("HEXPIREAT"),  // Redis 7.4, Valkey 9.0
+    ttl(keys("HEXPIRE")),    // Redis 7.4, Valkey 9.0
+    ttl(keys("HEXPIREAT")),  // Redis 7.4, Valkey 9.0
     keys("HGETDEL"),    // Redis 8.0, Valkey 9.1
     keys("HGETEX"),     // Redis 8.0, Valkey 9.0
     keys("HINCRBY"), keys("HINCRBYFLOAT"), absolute(keys("HMSET")),
-    absolute(keys("HPERSIST")),  // Redis 7.4, Valkey 9.0
-    keys("HPEXPIRE"),            // Redis 7.4, Valkey 9.0
-    keys("HPEXPIREAT"),          // Redis 7.4, Valkey 9.0
+    ttl(absolute(keys("HPERSIST"))),  // Redis 7.4, Valkey 9.0
+    ttl(keys("HPEXPIRE")),            // Redis 7.4, Valkey 9.0
+    ttl(keys("HPEXPIREAT")),          // Redis 7.4, Valkey 9.0
     absolute(keys("HSET")),
     absolute(keys(
         "HSETC")),  // Redis 8.10, internal: what HIMPORT SET leaves in the stream; replaces the key
@@ -143,9 +153,9 @@ constexpr std::array all{
 
     // No keys: every node, a channel, or the stream itself. A channel is not a key: filters on keys
     // must not see it.
-    keyless("FLUSHALL", CommandKind::all_nodes), keyless("FLUSHDB", CommandKind::all_nodes),
+    flush(keyless("FLUSHALL", CommandKind::all_nodes)), flush(keyless("FLUSHDB", CommandKind::all_nodes)),
     keyless("FUNCTION", CommandKind::all_nodes), keyless("SCRIPT", CommandKind::all_nodes),
-    keyless("SWAPDB", CommandKind::all_nodes), keyless("PUBLISH", CommandKind::publish),
+    flush(keyless("SWAPDB", CommandKind::all_nodes)), keyless("PUBLISH", CommandKind::publish),
     keyless("SPUBLISH", CommandKind::spublish), keyless("EXEC", CommandKind::control),
     keyless("MULTI", CommandKind::control), keyless("PING", CommandKind::control),
     keyless("REPLCONF", CommandKind::control), keyless("SELECT", CommandKind::control),

@@ -66,6 +66,8 @@ bool is_foreign(const std::string& name, const std::string& value) {
 class Loader {
  public:
   Result<Options> load(const CommandLine& command_line, const Environment& environment) {
+    options_.standby = command_line.standby;
+    options_.restart = command_line.restart;
     if (!command_line.config_file.empty()) collect_yaml(command_line.config_file);
     collect_environment(environment);
     collect_flags(command_line);

@@ -14,18 +14,6 @@ OptionDef boolean(std::string name, Access<bool> access, std::string what) {
                              std::move(what));
 }
 
-OptionDef delivery_mode() {
-  OptionDef def = choice_option<std::string>(
-      "delivery.mode", [](Options& o) -> std::string& { return o.delivery_mode; },
-      {{"at_least_once", "at_least_once"}},
-      "What a crash may do: at_least_once can apply the newest commands again, never lose one.");
-  def.set = [set = def.set](Options& options, const std::string& value) {
-    if (same_choice(value, "exactly_once")) return std::string("exactly_once is not available yet");
-    return set(options, value);
-  };
-  return def;
-}
-
 using Table = std::vector<OptionDef>;
 constexpr std::int64_t mebibyte = std::int64_t{1024} * 1024;
 constexpr std::int64_t tebibyte = mebibyte * mebibyte;
@@ -84,12 +72,46 @@ void add_target(Table& table) {
       "What to do with data that is in the target before the snapshot."));
 }
 
+void add_delivery(Table& table) {
+  table.push_back(choice_option<Delivery>(
+      "delivery.mode", [](Options& o) -> Delivery& { return o.delivery_mode; },
+      {{"exactly_once", Delivery::exactly_once}, {"at_least_once", Delivery::at_least_once}},
+      "What a crash may do: exactly_once loses and repeats nothing and goes on where it was; "
+      "at_least_once can apply the newest commands again and starts over."));
+  table.push_back(text_option(
+      "delivery.link", [](Options& o) -> std::string& { return o.delivery_link; }, Empty::allowed,
+      "name, \"\" = from source.uri",
+      "Name of this link in the record that it keeps in the target; give one if source.uri may "
+      "change."));
+  table.push_back(integer_option(
+      "delivery.checkpoint_interval_ms",
+      [](Options& o) -> std::int64_t& { return o.delivery_checkpoint_interval_ms; }, {10, day_ms},
+      "milliseconds", "How often the record follows a stream that brings nothing for the target."));
+  table.push_back(integer_option(
+      "delivery.transaction_max_ms",
+      [](Options& o) -> std::int64_t& { return o.delivery_transaction_max_ms; }, {1, day_ms},
+      "milliseconds", "How long one transaction may keep the target busy; longer ones get smaller."));
+  table.push_back(integer_option(
+      "delivery.lease_s", [](Options& o) -> std::int64_t& { return o.delivery_lease_s; },
+      {1, 3600}, "seconds",
+      "How long a silent instance keeps its right to write; then another one may take over."));
+  table.push_back(choice_option<LostHistory>(
+      "delivery.on_lost_history",
+      [](Options& o) -> LostHistory& { return o.delivery_on_lost_history; },
+      {{"full_resync", LostHistory::full_resync}, {"fail", LostHistory::fail}},
+      "When the stream cannot go on where the target is: copy everything again, or end."));
+  table.push_back(integer_option(
+      "delivery.full_resyncs_per_hour",
+      [](Options& o) -> std::int64_t& { return o.delivery_full_resyncs_per_hour; }, {0, 3600},
+      "count", "More full syncs than this, after the first one, end the link with exit code 4."));
+}
+
 void add_transfer(Table& table) {
   table.push_back(choice_option<AckPolicy>(
       "stream.ack", [](Options& o) -> AckPolicy& { return o.stream_ack; },
       {{"applied", AckPolicy::applied}, {"zero", AckPolicy::zero}},
       "Offset that the source is told: what the target has applied, or always zero."));
-  table.push_back(delivery_mode());
+  add_delivery(table);
   table.push_back(choice_option<ErrorPolicy>(
       "errors.policy", [](Options& o) -> ErrorPolicy& { return o.errors_policy; },
       {{"stop", ErrorPolicy::stop}, {"skip", ErrorPolicy::skip}},

@@ -57,7 +57,7 @@ Task<Error> Connection::open_unbounded(const EndOptions& options, HostPort host,
   error = judge_opening("PING", reply);
   if (error) co_return error;
   // Servers before 2.6.9 have no CLIENT SETNAME; the name only helps people.
-  const Bytes setname = make_command({"CLIENT", "SETNAME", name});
+  const Bytes setname = make_command({"CLIENT", "SETNAME", options.client_name + "-" + name});
   co_return co_await call_unbounded(setname, reply);
 }
 
@@ -73,6 +73,12 @@ Task<Result<RespValue>> Connection::call(Bytes wire, Millis limit) {
 
 Task<Error> Connection::call_unbounded(const Bytes& wire, RespValue& reply) {
   Error error = co_await stream_.write(wire);
+  if (!error) error = co_await read_reply(reply);
+  co_return error;
+}
+
+Task<Error> Connection::read_reply(RespValue& reply) {
+  Error error;
   while (!error) {
     const ReplyParse parsed = parse_reply(unread_, reply);
     if (parsed.status == ReplyParse::Status::value) {
@@ -85,6 +91,24 @@ Task<Error> Connection::call_unbounded(const Bytes& wire, RespValue& reply) {
     }
     error = co_await fill();
   }
+  co_return error;
+}
+
+Task<Result<std::vector<RespValue>>> Connection::call_all(Bytes wire, std::size_t replies,
+                                                          Millis limit) {
+  std::vector<RespValue> values(replies);
+  Error error = co_await with_deadline(limit, call_all_unbounded(wire, values));
+  if (error) {
+    close();
+    co_return error;
+  }
+  co_return values;
+}
+
+Task<Error> Connection::call_all_unbounded(const Bytes& wire, std::vector<RespValue>& replies) {
+  Error error = co_await stream_.write(wire);
+  for (std::size_t i = 0; i < replies.size() && !error; ++i)
+    error = co_await read_reply(replies[i]);
   co_return error;
 }
 

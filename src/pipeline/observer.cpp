@@ -49,7 +49,7 @@ Observer::Observer(const asio::any_io_executor& executor, const EndOptions& opti
 
 Task<Error> Observer::open(ServerIdentity& identity) {
   const HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
-  Error error = co_await connection_.open(options_, host, "keyferry-observer");
+  Error error = co_await connection_.open(options_, host, "observer");
   if (error) co_return error;
   const Bytes info = make_command({"INFO"});
   auto reply = co_await connection_.call(info, Millis(options_.connect_timeout_ms));

@@ -7,6 +7,7 @@ namespace {
 
 // Received and not yet decoded; more stays with the source, or goes to the spool.
 constexpr std::int64_t intake_max_bytes = 2 * 1024 * 1024;
+constexpr std::size_t readings_max = 4096;
 
 }  // namespace
 
@@ -21,10 +22,12 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
       psync_(executor, options.source, options.source_psync_command, budget_, intake_, source_),
       observer_(executor, options.source),
       sink_(executor, options, watermark_),
+      copier_(executor, options.source),
       decoder_(budget_),
       scope_(executor),
       halt_(executor),
-      window_(budget_) {}
+      window_(budget_),
+      gate_(executor) {}
 
 Task<Error> Pipeline::run() {
   began_ = rate_at_ = logged_at_ = Clock::now();
@@ -33,6 +36,7 @@ Task<Error> Pipeline::run() {
   if (error) {
     finish(std::move(error));
     Error ignored = co_await sink_.run();  // lanes may have been started
+    co_await hand_back();
     publish(Clock::now());
     co_return result_;
   }
@@ -45,6 +49,7 @@ Task<Error> Pipeline::run() {
     lag_.stream(source_.replid);
     lag_.link(source_.link_up && in_stream_);
     lag_.reading(replid, offset, now);
+    if (readings_.size() < readings_max) readings_.emplace_back(offset, now);
     on_progress();
     check_goal(now);
   };
@@ -60,13 +65,18 @@ Task<Error> Pipeline::run() {
     on_progress();
   };
 
+  sink_.on_lost = [this](std::optional<Record> found) { on_lost(std::move(found)); };
+  if (const auto record = sink_.resumable()) resume_at(*record);
+
   scope_.on_error([this](const Error& first) { finish(first); });
   scope_.spawn(report());
   scope_.spawn(observer_.run());
   scope_.spawn(carry_out());
   scope_.spawn(decode());
   scope_.spawn(follow_source());
+  if (sink_.is_exactly_once()) scope_.spawn(heal());
   error = co_await scope_.join();
+  co_await hand_back();
   publish(Clock::now());
   co_return result_;
 }
@@ -109,9 +119,18 @@ Task<Error> Pipeline::decode() {
     auto item = co_await intake_.pop();
     if (!item) co_return item.error();
     is_decoding_ = true;
+    while (gate_closed_ && !finished_) {
+      is_decoding_ = false;
+      co_await gate_.wait();
+      is_decoding_ = true;
+    }
     Error error;
-    if (auto* full_sync = std::get_if<Intake::FullSync>(&*item)) {
-      error = co_await begin_snapshot(std::move(*full_sync));
+    if (auto* start = std::get_if<Intake::FullSync>(&*item)) {
+      if (start->frame) {
+        error = co_await begin_snapshot(std::move(*start));
+      } else {
+        error = co_await begin_stream(std::move(*start));
+      }
     } else if (auto* chunk = std::get_if<Intake::Chunk>(&*item)) {
       if (in_snapshot_) {
         error = co_await decode_snapshot(*chunk);
@@ -128,6 +147,7 @@ Task<Error> Pipeline::decode() {
 }
 
 Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint received) {
+  const Offset from = decoder_.offset();
   Error error = decoder_.feed(std::move(slab), bytes, received);
   if (error) co_return error;
   Offset getack = 0;
@@ -136,6 +156,7 @@ Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint rece
     psync_.ack_now();
   }
   if (auto batch = decoder_.take()) {
+    batch->is_late = sink_.is_exactly_once() && is_late(from);
     error = co_await sink_.apply(std::move(batch));
     on_progress();
   }
@@ -158,6 +179,7 @@ void Pipeline::on_progress() {
 void Pipeline::check_goal(TimePoint now) {
   if (!in_stream_ || draining_) return;
   caught_up_ = caught_up_ || lag_.synced(now);
+  if (!sink_.suspects().empty()) return;  // the target is not what the source is
   if (!drain_wanted_ && options_.stop_when != StopWhen::lag_zero) return;
   bool reached = lag_.stable_ms(now) >= options_.stop_stable_for_ms;
   if (options_.stop_lag_bytes >= 0) {
@@ -201,7 +223,8 @@ Task<Error> Pipeline::drain_received() {
   while (!finished_) {
     if (intake_.is_idle() && !is_decoding_) {
       if (in_snapshot_) sink_.flush_keys();
-      if (sink_.is_idle()) break;
+      if (sink_.is_idle() && sink_.suspects().empty()) sink_.checkpoint();
+      if (sink_.is_idle() && (in_snapshot_ || sink_.is_recorded())) break;
     }
     if (elapsed_ms(begin, Clock::now()) > options_.stop_shutdown_grace_s * 1000) {
       finish(Error(Errc::left_early, fmt::format("not everything received was applied within {} s",
@@ -228,6 +251,8 @@ void Pipeline::finish(Error error) {
   psync_.stop();
   observer_.stop();
   sink_.stop();
+  copier_.stop();
+  open_gate();
   halt_.notify();
 }
 

@@ -50,7 +50,7 @@ void Pipeline::publish(TimePoint now) {
   auto status = std::make_shared<Status>();
   Status& s = *status;
   s.phase = phase();
-  s.synced = in_stream_ && sink_.held_slots() == 0 && lag_.synced(now);
+  s.synced = in_stream_ && sink_.held_slots() == 0 && sink_.suspects().empty() && lag_.synced(now);
   s.uptime_s = static_cast<double>(elapsed_ms(began_, now)) / 1000;
   if (in_stream_) {
     s.lag_bytes = lag_.lag_bytes(now);
@@ -63,7 +63,7 @@ void Pipeline::publish(TimePoint now) {
   s.snapshot_keys_done = sink.snapshot_keys - keys_before_;
   if (keys_total_ > 0) s.snapshot_keys_total = keys_total_;
   s.snapshot_bytes_done = reader_ ? reader_->offset() : 0;
-  s.snapshot_bytes_total = full_sync_.frame.length;
+  s.snapshot_bytes_total = full_sync_.frame ? full_sync_.frame->length : std::nullopt;
   if (in_snapshot_ && keys_total_ > 0 && s.snapshot_keys_done > 0) {
     const double done = static_cast<double>(s.snapshot_keys_done);
     const double left = std::max(0.0, static_cast<double>(keys_total_) - done);

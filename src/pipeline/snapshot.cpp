@@ -6,13 +6,15 @@ namespace keyferry {
 
 Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   full_sync_ = std::move(full_sync);
-  const bool again = source_.full_syncs > 1;
+  const bool again = source_.full_syncs > 1 || resume_;
+  resume_.reset();
   in_stream_ = caught_up_ = false;
   in_snapshot_ = true;
   snapshot_ended_ = false;
   getack_at_.reset();
   if (again) {
-    Error error = co_await sink_.idle();
+    Error error = judge_resync();
+    if (!error) error = co_await sink_.idle();
     if (error) co_return error;
     // Keys that were deleted at the source meanwhile are in no snapshot; a real replica empties
     // itself as well.
@@ -27,6 +29,9 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
     error = co_await sink_.flush_all();
     if (error) co_return error;
   }
+  Error error =
+      co_await sink_.begin_generation(full_sync_.position.replid, full_sync_.position.offset);
+  if (error) co_return error;
   watermark_.reset(full_sync_.position.offset);
   lag_.stream(full_sync_.position.replid);
   reader_ = std::make_unique<rdb::RdbReader>();
@@ -63,7 +68,7 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
     if (error) co_return error;
   }
   // Behind a diskless snapshot comes the mark that was announced, without line end.
-  const std::string& mark = full_sync_.frame.mark;
+  const std::string& mark = full_sync_.frame->mark;
   while (window_.view().size() < mark.size()) {
     if (!window_.want(mark.size())) co_return Error();
   }
@@ -110,7 +115,7 @@ Task<Error> Pipeline::take_event(const rdb::Event& event) {
 // are there.
 Task<Error> Pipeline::end_snapshot(TimePoint now) {
   const std::uint64_t bytes = reader_->offset();
-  const auto& frame = full_sync_.frame;
+  const auto& frame = *full_sync_.frame;
   if (frame.length && *frame.length != bytes) {
     co_return Error(
         Errc::corrupt,
@@ -124,6 +129,8 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
   log_info("snapshot applied: keys={} bytes={} seconds={:.1f}",
            sink_.stats().snapshot_keys - keys_before_, bytes,
            static_cast<double>(elapsed_ms(snapshot_began_, Clock::now())) / 1000);
+  error = co_await sink_.complete_generation(source_.replid, full_sync_.position.offset, stream_db_);
+  if (error) co_return error;
   in_snapshot_ = false;
   in_stream_ = true;
   watermark_.reset(full_sync_.position.offset);

@@ -22,10 +22,15 @@ bool read_number(ByteView digits, std::int64_t& value) {
 
 ReplyScanner::Status ReplyScanner::next(ByteView& bytes) {
   if (fresh_) {
-    // The reply that nearly every command gets, without the general machinery.
+    // The replies that nearly every command gets, without the general machinery.
     if (bytes.size() >= 5 && bytes.starts_with("+OK\r\n")) {
       forget();
       bytes.remove_prefix(5);
+      return Status::done;
+    }
+    if (bytes.size() >= 9 && bytes.starts_with("+QUEUED\r\n")) {
+      forget();
+      bytes.remove_prefix(9);
       return Status::done;
     }
     forget();

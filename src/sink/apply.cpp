@@ -35,7 +35,7 @@ bool is_plain_function_load(const CommandInfo* info, std::span<const ByteView> a
 
 Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
   Error error = co_await wait_for_room();
-  if (error) co_return error;
+  if (error || stream_void_) co_return error;
 
   Plan plan;
   plan.cargo = std::make_shared<Cargo>();
@@ -60,6 +60,12 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
       last_db_ = commands[at].db;
     }
     if (error) break;
+    if (commands[last].end <= applied_before_) {
+      suspect_keys_of(plan, i, last);
+      i = last;
+      continue;
+    }
+    if (copies_ && commands[last].end > copies_->at) plan_copies(plan);
     if (command.group == GroupMark::first) {
       error = plan_group(plan, i, last);
       i = last;
@@ -71,7 +77,10 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
       error = plan_command(plan, command);
     }
   }
+  const Batch& whole = *plan.cargo->batch;
+  if (copies_ && whole.end >= copies_->at && !error) plan_copies(plan);
   dispatch(plan);
+  if (serial_ && !error) serial_->note_offset(whole.end, whole.db);
   // After an error the rest of the batch has not been applied: the watermark must not pass it.
   if (!error) watermark_.ack(plan.ticket, 1);
   if (outstanding_units_ == 0) room_.notify();
@@ -101,6 +110,10 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
       unit.wire = command.wire;
       unit.db = db_of(command);
       unit.slot = route.slot;
+      unit.end = command.end;
+      unit.sets_ttl = info != nullptr && info->sets_ttl;
+      unit.is_late = unit.sets_ttl && batch.is_late;
+      unit.flushes = info != nullptr && info->flushes;
       if (is_plain_function_load(info, args)) {
         unit.wire =
             plan.cargo->made.emplace_back(make_command({args[0], args[1], "REPLACE", args[2]}));
@@ -156,6 +169,7 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
     kept.push_back(&commands[i]);
   }
   if (kept.empty()) return Error();
+  if (serial_) return plan_joined_group(plan, kept);
   if (!same_way) return plan_split_group(plan, kept);
 
   unit.commands = static_cast<std::uint32_t>(kept.size());
@@ -189,6 +203,18 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
   copy += exec_wire;
   unit.wire = copy;
   plan_unit(plan, unit);
+  return Error();
+}
+
+// Every transaction of the lane holds whole groups, so a group needs no MULTI and EXEC of its own.
+Error RedisSink::plan_joined_group(Plan& plan, const std::vector<const Command*>& kept) {
+  std::vector<Unit>& units = building_[0].units;
+  const std::size_t before = units.size();
+  for (const Command* command : kept) {
+    if (Error error = plan_command(plan, *command)) return error;
+  }
+  for (std::size_t i = before; i + 1 < units.size(); ++i)
+    units[i].joins_next = true;
   return Error();
 }
 
@@ -268,6 +294,39 @@ void RedisSink::plan_unit(Plan& plan, Unit unit) {
   building_[lane].units.push_back(unit);
 }
 
+// What suspect keys were behind copies_->at.
+void RedisSink::plan_copies(Plan& plan) {
+  for (const KeyCopy& copy : copies_->keys) {
+    Unit unit;
+    Bytes& wire = plan.cargo->made.emplace_back();
+    if (copy.payload) {
+      append_command(wire, {"RESTORE", copy.key, std::to_string(copy.expire_ms), *copy.payload,
+                            "REPLACE", "ABSTTL"});
+    } else {
+      append_command(wire, {"DEL", copy.key});
+    }
+    unit.wire = wire;
+    unit.db = copy.db;
+    unit.commands = 0;
+    unit.end = copies_->at;
+    unit.is_copy = true;
+    plan_unit(plan, unit);
+  }
+  copies_.reset();
+}
+
+// Commands that the target has, answered by nobody knows what.
+void RedisSink::suspect_keys_of(Plan& plan, std::size_t first, std::size_t last) {
+  const Batch& batch = *plan.cargo->batch;
+  for (std::size_t i = first; i <= last; ++i) {
+    const Command& command = batch.commands[i];
+    const auto args = batch.args_of(command);
+    const CommandInfo* info = info_of(command, args);
+    if (info == nullptr || touches_own_key(*info, args)) continue;
+    for_each_key(*info, args, [&](std::size_t at) { suspects_.add(command.db, args[at]); });
+  }
+}
+
 void RedisSink::dispatch(Plan& plan) {
   if (plan.units == 0) return;
   outstanding_units_ += plan.units;
@@ -280,7 +339,11 @@ void RedisSink::dispatch(Plan& plan) {
     batch.cargo = plan.cargo;
     batch.ticket = plan.ticket;
     batch.received = plan.received;
-    lanes_[i]->submit(std::move(batch));
+    if (serial_) {
+      serial_->submit(std::move(batch));
+    } else {
+      lanes_[i]->submit(std::move(batch));
+    }
   }
 }
 

@@ -23,7 +23,8 @@ Task<Error> Lane::run() {
   Backoff backoff(Millis(20), Millis(2000));
   TimePoint healthy = Clock::now();
   while (!stopping_) {
-    Error error = co_await connection_.open(options_, target_, "keyferry-lane");
+    Error error = co_await connection_.open(options_, target_, "lane");
+    if (!error && !stopping_ && events_.greet) error = co_await events_.greet(*this, connection_);
     if (!error && !stopping_) {
       healthy = Clock::now();
       backoff.reset();
@@ -34,7 +35,7 @@ Task<Error> Lane::run() {
     if (stopping_) break;
     error = with_context(fmt::format("target {}:{}", target_.host, target_.port), std::move(error));
     events_.disconnected(*this, error);
-    if (error.is(Errc::refused_by_peer)) co_return error;
+    if (error.is(Errc::refused_by_peer) || error.is(Errc::usage)) co_return error;
     if (elapsed_ms(healthy, Clock::now()) > options_.reconnect_max_s * 1000) {
       co_return with_context(fmt::format("no working link for {} s", options_.reconnect_max_s),
                              std::move(error));
@@ -75,6 +76,18 @@ void Lane::stop() {
 void Lane::submit(LaneBatch batch) {
   total_units_ += batch.units.size();
   queue_.push_back(std::move(batch));
+  wake_.notify();
+}
+
+void Lane::discard() {
+  if (queue_.empty()) return;
+  connected_ = false;
+  connection_.close(true);  // its answers are nobody's any more
+  frozen_.clear();
+  queue_.clear();
+  write_batch_ = write_unit_ = reply_unit_ = 0;
+  total_units_ = 0;
+  front_ = Answered();
   wake_.notify();
 }
 

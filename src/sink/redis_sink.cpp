@@ -9,6 +9,7 @@ namespace {
 
 constexpr Millis watch_interval{1000};
 constexpr Millis refresh_gap{100};
+constexpr std::size_t suspects_max_bytes = 32 * 1024 * 1024;
 constexpr std::size_t loading_flush_bytes = 64 * 1024;
 
 }  // namespace
@@ -26,6 +27,7 @@ RedisSink::RedisSink(const asio::any_io_executor& executor, const Options& optio
       watch_(executor),
       lane_of_slot_(slot_count, held_lane),
       dead_letter_(options.errors_dead_letter_file),
+      suspects_(suspects_max_bytes),
       window_bytes_(static_cast<std::size_t>(std::clamp<std::int64_t>(
           options.limits_memory_max_bytes / 8, 1024 * 1024, 4 * 1024 * 1024))) {
   bind_events();
@@ -55,8 +57,34 @@ void RedisSink::bind_events() {
 Task<Error> RedisSink::open() {
   Error error = co_await nodes_.open();
   if (error) co_return error;
+  if (options_.delivery_mode == Delivery::exactly_once && nodes_.is_cluster())
+    log_warn("delivery.mode exactly_once is not available on a cluster yet: at_least_once");
+  if (options_.delivery_mode == Delivery::exactly_once && !nodes_.is_cluster()) {
+    error = co_await take_claim();
+    if (error) co_return error;
+  }
+  error = co_await prepare();
+  if (error) co_return error;
+  lay_lanes();
+  for (Slot slot = 0; slot < slot_count; ++slot)
+    lane_of_slot_[slot] = lane_for(slot);
+  log_info("target ready: kind={} family={} version={} masters={} lanes={} delivery={}",
+           nodes_.is_cluster() ? "cluster" : "standalone",
+           nodes_.identity().traits.family == rdb::Family::valkey ? "valkey" : "redis",
+           nodes_.identity().version, nodes_.map().masters().size(), lanes_.size(),
+           is_exactly_once() ? "exactly_once" : "at_least_once");
+  co_return Error();
+}
+
+// What is in the target before the link begins. A link that goes on, or begins again, finds its own
+// data there.
+Task<Error> RedisSink::prepare() {
+  if (is_exactly_once() && claim_->found()) {
+    target_was_empty_ = claim_->found()->owns_target;
+    co_return Error();
+  }
   bool has_keys = false;
-  error = co_await nodes_.find_keys(has_keys);
+  Error error = co_await nodes_.find_keys(has_keys, own_keys_in_target());
   if (error) co_return error;
   target_was_empty_ = !has_keys;
   if (has_keys && options_.target_before == TargetBefore::must_be_empty) {
@@ -69,13 +97,6 @@ Task<Error> RedisSink::open() {
   }
   if (!target_was_empty_)
     log_warn("the target already holds keys; those that the source does not have will stay");
-  lay_lanes();
-  for (Slot slot = 0; slot < slot_count; ++slot)
-    lane_of_slot_[slot] = lane_for(slot);
-  log_info("target ready: kind={} family={} version={} masters={} lanes={}",
-           nodes_.is_cluster() ? "cluster" : "standalone",
-           nodes_.identity().traits.family == rdb::Family::valkey ? "valkey" : "redis",
-           nodes_.identity().version, nodes_.map().masters().size(), lanes_.size());
   co_return Error();
 }
 
@@ -135,6 +156,8 @@ Task<Error> RedisSink::run() {
   scope_.on_error([this](const Error& error) { fail(error); });
   scope_.spawn(settle());
   scope_.spawn(watch());
+  if (claim_) scope_.spawn(claim_->keep());
+  if (serial_) scope_.spawn(serial_->run());
   Error error = co_await scope_.join();
   co_return failure_ ? failure_ : error;
 }
@@ -143,6 +166,8 @@ void RedisSink::stop() {
   stopping_ = true;
   for (const auto& lane : lanes_)
     lane->stop();
+  if (serial_) serial_->stop();
+  if (claim_) claim_->stop();
   nodes_.close();
   couriers_.close();
   room_.notify();
@@ -160,11 +185,17 @@ void RedisSink::fail(Error error) {
 // Looks after what no single lane sees: silent connections and the cluster's shape.
 Task<Error> RedisSink::watch() {
   TimePoint refreshed = Clock::now();
+  TimePoint checkpoint_at = refreshed;
   while (!stopping_) {
     co_await watch_.wait_for(refresh_wanted_ ? refresh_gap : watch_interval);
     const TimePoint now = Clock::now();
     for (const auto& lane : lanes_)
       lane->check_timeout(now);
+    if (serial_) serial_->check_timeout(now);
+    if (elapsed_ms(checkpoint_at, now) >= options_.delivery_checkpoint_interval_ms) {
+      checkpoint_at = now;
+      checkpoint();
+    }
     if (!nodes_.is_cluster() || stopping_) continue;
     const bool due = elapsed_ms(refreshed, now) >= options_.target_topology_refresh_s * 1000;
     if (!due && (!refresh_wanted_ || now - refreshed < refresh_gap)) continue;
@@ -212,6 +243,7 @@ Task<Error> RedisSink::flush_all() {
   const Bytes flushall = make_command({"FLUSHALL"});
   Error error = co_await nodes_.tell_all(flushall);
   if (!error) target_was_empty_ = true;
+  if (!error && claim_) error = co_await claim_->renew_after_flush();
   co_return error;
 }
 
@@ -303,6 +335,7 @@ std::uint64_t RedisSink::reconnects() const {
   std::uint64_t sum = 0;
   for (const auto& lane : lanes_)
     sum += lane->stats().reconnects;
+  if (serial_) sum += serial_->stats().reconnects;
   return sum;
 }
 
@@ -310,6 +343,7 @@ std::uint64_t RedisSink::sent_bytes() const {
   std::uint64_t sum = 0;
   for (const auto& lane : lanes_)
     sum += lane->stats().sent_bytes;
+  if (serial_) sum += serial_->stats().sent_bytes;
   return sum;
 }
 

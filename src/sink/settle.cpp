@@ -127,8 +127,9 @@ void RedisSink::give_up(HeldUnit held, const std::string& error, std::string_vie
 }
 
 Task<Error> RedisSink::write_dead_letter(HeldUnit held) {
+  const std::uint64_t epoch = epoch_;
   Error error = co_await dead_letter_.append(held.unit.db, held.unit.wire);
-  if (error) co_return error;
+  if (error || epoch != epoch_) co_return error;
   Answered answered;
   answered.units = 1;
   answered.bytes = held.unit.wire.size();
@@ -159,7 +160,7 @@ Task<Error> RedisSink::settle() {
       }
     }
     for (const Slot slot : ready) {
-      if (!stopping_) co_await settle_one(slot);
+      if (!stopping_ && holds_.contains(slot)) co_await settle_one(slot);
     }
     if (!ready.empty()) continue;
     if (any_waiting) {
@@ -187,8 +188,9 @@ Task<void> RedisSink::settle_one(Slot slot) {
     const bool asking = hold.asking;
     const Endpoint node =
         hold.at ? *hold.at : nodes_.map().masters()[owner == SlotMap::no_owner ? 0 : owner];
+    const std::uint64_t epoch = epoch_;
     auto answer = co_await carry(node, held, asking);
-    if (stopping_) co_return;
+    if (stopping_ || epoch != epoch_) co_return;
 
     Hold& now = holds_.at(slot);
     const Judgement judgement =

@@ -141,14 +141,23 @@ Task<Error> TargetNodes::tell_all(Bytes command) {
   co_return Error();
 }
 
-Task<Error> TargetNodes::find_keys(bool& found) {
-  found = false;
+Task<Error> TargetNodes::find_keys(bool& found, std::vector<std::string> except) {
+  const Millis limit(options_.reply_timeout_ms);
+  std::int64_t keys = 0;
   for (const Endpoint& master : map_.masters()) {
     const Bytes keyspace = make_command({"INFO", "keyspace"});
-    auto reply = co_await call(master, keyspace, Millis(options_.reply_timeout_ms));
+    auto reply = co_await call(master, keyspace, limit);
     if (!reply) co_return named(master, reply.error());
-    found = found || reply->text.find("keys=") != Bytes::npos;
+    for (std::size_t at = 0; (at = reply->text.find("keys=", at)) != Bytes::npos; ++at)
+      keys += std::atoll(reply->text.c_str() + at + 5);
   }
+  for (const std::string& key : except) {
+    const Bytes exists = make_command({"EXISTS", key});
+    auto reply = co_await call(map_.masters().front(), exists, limit);
+    if (!reply) co_return reply.error();
+    keys -= reply->integer;
+  }
+  found = keys > 0;
   co_return Error();
 }
 
@@ -210,7 +219,7 @@ Task<Result<Connection*>> TargetNodes::connection_to(const Endpoint& node) {
   if (const auto& kept = connections_[node]; kept) co_return kept.get();
   auto fresh = std::make_unique<Connection>(executor_);
   const HostPort host{node.host, node.port};
-  Error error = co_await fresh->open(options_, host, "keyferry-control");
+  Error error = co_await fresh->open(options_, host, "control");
   if (error) co_return error;
   auto& kept = connections_[node];
   kept = std::move(fresh);

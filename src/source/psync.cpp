@@ -95,7 +95,7 @@ Task<Error> Psync::read_all() {
 // One connection: connect, greet, sync, receive until it breaks.
 Task<Error> Psync::follow_once() {
   const HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
-  Error error = co_await connection_.open(options_, host, "keyferry-source");
+  Error error = co_await connection_.open(options_, host, "source");
   state_.handshaking = !error;
   if (!error) error = co_await greet();
   if (!error) error = co_await request_sync();
@@ -143,7 +143,13 @@ Task<Error> Psync::request_sync() {
           co_return Error(Errc::corrupt, "CONTINUE in answer to a request for a full sync");
         if (!answer.position.replid.empty()) state_.replid = answer.position.replid;
         log_info("source continues the stream: replid={} offset={}", state_.replid, resume->offset);
-        state_.link_up = acks_on_ = true;
+        state_.link_up = state_.ever_linked = acks_on_ = true;
+        if (std::exchange(begins_elsewhere_, false)) {
+          Intake::FullSync start;
+          start.position.replid = state_.replid;
+          start.position.offset = resume->offset;
+          co_await intake_.restart(std::move(start));
+        }
         co_return Error();
       case PsyncAnswer::Kind::retry:
         co_return Error(Errc::unreachable, "not ready to replicate: " + answer.reason);
@@ -173,6 +179,7 @@ Task<Error> Psync::begin_full_sync(ReplicationPosition position) {
   state_.snapshot_wire_bytes.reset();
   state_.ack_offset = 0;
   ++state_.full_syncs;
+  begins_elsewhere_ = false;
   state_.link_up = state_.ever_linked = acks_on_ = true;
   Intake::FullSync full_sync;
   full_sync.position = std::move(position);
@@ -252,6 +259,15 @@ void Psync::stop_reading() {
 
 void Psync::ack_now() {
   ack_.notify();
+}
+
+void Psync::go_on_at(const ReplicationPosition& position) {
+  state_.replid = position.replid;
+  state_.full_sync_offset = position.offset;
+  state_.wire_bytes = 0;
+  state_.snapshot_wire_bytes = 0;
+  begins_elsewhere_ = true;
+  connection_.close();
 }
 
 void Psync::resync() {

@@ -73,6 +73,7 @@ Error StreamDecoder::accept(ByteView wire) {
       in_group_ = true;
       group_start_ = batch_->commands.size();
       group_offset_ = before;
+      group_db_ = db_;
       mark = GroupMark::first;
     } else if (info->name == "EXEC") {
       if (!in_group_) return fail("EXEC without MULTI");
@@ -103,6 +104,7 @@ std::unique_ptr<Batch> StreamDecoder::take() {
   if (!batch_) return nullptr;
   likely_commands_ = batch_->commands.size();
   likely_args_ = batch_->args.size();
+  batch_->db = db_;
   if (!in_group_) return batch_->end == 0 ? nullptr : std::move(batch_);
   if (group_start_ == 0) return nullptr;
 
@@ -120,6 +122,7 @@ std::unique_ptr<Batch> StreamDecoder::take() {
   whole->commands.erase(first, whole->commands.end());
   whole->args.resize(first_arg);
   whole->end = group_offset_;
+  whole->db = group_db_;
   group_start_ = 0;
   return whole;
 }

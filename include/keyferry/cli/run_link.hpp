@@ -7,6 +7,6 @@
 namespace keyferry {
 
 // Returns the exit code. The log is open; problems from here on are log lines.
-int run_link(const Options& options);
+int run_link(Options options);
 
 }  // namespace keyferry

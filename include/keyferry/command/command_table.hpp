@@ -60,6 +60,8 @@ struct CommandInfo {
   SplitShape split = SplitShape::no;
   bool is_absolute = false;  // its plain form leaves what it touches independent of what was there
   AbsoluteWhen absolute_when = AbsoluteWhen::always;
+  bool sets_ttl = false;  // and nothing else: answers 0 (or less, per field) where the key is gone
+  bool flushes = false;   // takes all keys of a database with it
 };
 
 // Whether this very command, options included, leaves what it touches independent of what was

@@ -19,6 +19,8 @@ enum class ErrorPolicy { stop, skip };
 enum class Topology { automatic, standalone, cluster };
 enum class TargetBefore { keep, flush, must_be_empty };
 enum class AckPolicy { applied, zero };
+enum class Delivery { exactly_once, at_least_once };
+enum class LostHistory { full_resync, fail };
 
 struct EndOptions {
   Uri uri;
@@ -28,6 +30,8 @@ struct EndOptions {
   std::int64_t reply_timeout_ms =
       30000;  // no byte for this long while one is due: the connection is given up
   std::int64_t reconnect_max_s = 3600;  // without a working link for this long: exit 3
+  // Not an option: how our connections are called there ("keyferry", or with link and instance).
+  std::string client_name = "keyferry";
 };
 
 struct Options {
@@ -38,7 +42,13 @@ struct Options {
   std::int64_t target_topology_refresh_s = 30;
   TargetBefore target_before = TargetBefore::keep;
   AckPolicy stream_ack = AckPolicy::applied;
-  std::string delivery_mode = "at_least_once";
+  Delivery delivery_mode = Delivery::exactly_once;
+  std::string delivery_link;  // name of the link in the target's records; "" = from source.uri
+  std::int64_t delivery_checkpoint_interval_ms = 1000;
+  std::int64_t delivery_transaction_max_ms = 50;
+  std::int64_t delivery_lease_s = 10;
+  LostHistory delivery_on_lost_history = LostHistory::full_resync;
+  std::int64_t delivery_full_resyncs_per_hour = 1;
   ErrorPolicy errors_policy = ErrorPolicy::stop;
   std::string errors_dead_letter_file = "keyferry-dead-letters.resp";
   std::int64_t limits_memory_max_bytes = std::int64_t{256} * 1024 * 1024;
@@ -56,6 +66,9 @@ struct Options {
   std::int64_t stop_stable_for_ms = 1000;
   std::int64_t stop_lag_bytes = -1;  // -1: zero, i.e. "synced"
   std::int64_t stop_shutdown_grace_s = 30;
+  std::string instance;  // token of this process in the target's lease and fence; not an option
+  bool standby = false;  // --standby: wait for the lease as long as another instance holds it
+  bool restart = false;  // --restart: do not go on from the target's record
 };
 
 // What the command line gave; empty strings were not given.
@@ -67,6 +80,8 @@ struct CommandLine {
   std::string stop_when;
   std::string log_format;
   std::vector<std::string> set;  // "a.b=value"
+  bool standby = false;
+  bool restart = false;
 };
 
 // Defaults < YAML file < environment < flags. Every problem is found before returning: the error's

@@ -15,12 +15,15 @@ class Connection {
   explicit Connection(const asio::any_io_executor& executor) : stream_(executor) {}
 
   // Connects to `host` (or the unix path of options.uri), sends AUTH when there is a password,
-  // CLIENT SETNAME `name`. Errors: unreachable, refused_by_peer (with the server's words). Bounded
+  // CLIENT SETNAME options.client_name-`name`. Errors: unreachable, refused_by_peer (with the server's words). Bounded
   // by connect_timeout_ms.
   Task<Error> open(const EndOptions& options, HostPort host, std::string name);
 
   // Sends `wire` (one command) and reads its reply; error replies are values. Bounded by `limit`.
   Task<Result<RespValue>> call(Bytes wire, Millis limit);
+
+  // Sends `wire`, several commands at once, and reads that many replies.
+  Task<Result<std::vector<RespValue>>> call_all(Bytes wire, std::size_t replies, Millis limit);
 
   // Sends `wire` and steps over `replies` replies without storing them; the result is the first
   // error among them (without '-'), empty for none. Bounded by `limit`.
@@ -37,6 +40,8 @@ class Connection {
  private:
   Task<Error> open_unbounded(const EndOptions& options, HostPort host, std::string name);
   Task<Error> call_unbounded(const Bytes& wire, RespValue& reply);
+  Task<Error> call_all_unbounded(const Bytes& wire, std::vector<RespValue>& replies);
+  Task<Error> read_reply(RespValue& reply);
   Task<Error> deliver_unbounded(const Bytes& wire, std::uint32_t replies, std::string& first_error);
   Task<Error> read_line_unbounded(Bytes& line);
   Task<Error> fill();

@@ -11,6 +11,7 @@
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/redis_sink.hpp"
+#include "keyferry/source/key_copier.hpp"
 #include "keyferry/source/psync.hpp"
 #include "keyferry/source/stream_decoder.hpp"
 
@@ -54,6 +55,17 @@ class Pipeline {
   Task<Error> end_snapshot(TimePoint now);
   Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
 
+  // going on where the target is, and healing (resume.cpp)
+  void resume_at(const Record& record);
+  Task<Error> begin_stream(Intake::FullSync start);
+  void on_lost(std::optional<Record> found);
+  Error judge_resync();
+  Task<Error> heal();
+  Task<void> close_gate();
+  void open_gate();
+  bool is_late(Offset from);
+  Task<void> hand_back();
+
   // what the world sees (report.cpp)
   Task<Error> report();
   Phase phase() const;
@@ -71,6 +83,7 @@ class Pipeline {
   Psync psync_;
   Observer observer_;
   RedisSink sink_;
+  KeyCopier copier_;
   StreamDecoder decoder_;
   LagMeter lag_;
   Scope scope_;
@@ -85,6 +98,13 @@ class Pipeline {
   std::uint64_t keys_total_ = 0;
   std::uint64_t keys_before_ = 0;  // sink keys when this snapshot began
   TimePoint snapshot_began_{};
+
+  // going on where the target is
+  std::optional<Record> resume_;  // what the stream will begin from
+  std::vector<TimePoint> full_syncs_;  // begun within the last hour, but for the first
+  bool gate_closed_ = false;  // nothing is decoded: keys are being copied at a known offset
+  Signal gate_;
+  std::deque<std::pair<Offset, TimePoint>> readings_;  // of the source's offset, oldest first
 
   bool in_snapshot_ = false;
   bool in_stream_ = false;

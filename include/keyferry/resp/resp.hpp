@@ -23,6 +23,7 @@ struct RespValue {
   std::vector<RespValue> items;
 
   bool is_error() const { return kind == Kind::error; }
+  bool is_null() const { return kind == Kind::null; }
   bool is_array() const { return kind == Kind::array; }
   bool is_string() const { return kind == Kind::simple || kind == Kind::bulk; }
 };

@@ -29,7 +29,13 @@ struct Unit {
   std::uint32_t commands = 1;  // of the source, for counting
   std::int32_t db = 0;
   Slot slot = 0;  // order is kept per slot; always 0 in the stream to a standalone target
+  Offset end = 0;  // stream offset behind its command; 0 for snapshot commands
   bool is_group = false;
+  bool joins_next = false;  // inside a MULTI..EXEC of the source: not the end of a transaction
+  bool sets_ttl = false;    // answers 0 when the key was gone
+  bool is_late = false;     // with sets_ttl: the key may have expired here before it came
+  bool flushes = false;     // FLUSHALL, FLUSHDB, SWAPDB: our own keys go with the rest
+  bool is_copy = false;     // heals a suspect key
   bool is_gone = false;      // moved out of the lane; both cursors pass over it
   bool select_sent = false;  // a SELECT was sent in front: one more reply
 };
@@ -77,6 +83,8 @@ struct LaneEvents {
   std::function<void(Slot)> thawed;
   // The connection could not be made or broke.
   std::function<void(Lane&, const Error&)> disconnected;
+  // May be empty. Runs on each fresh connection before anything is written; an error gives it up.
+  std::function<Task<Error>(Lane&, Connection&)> greet;
 };
 
 struct LaneStats {
@@ -96,6 +104,8 @@ class Lane {
   void stop();
 
   void submit(LaneBatch batch);
+  // Forgets everything queued or in flight.
+  void discard();
 
   // Why a slot is frozen: behind a refusal everything in flight must be sent again, or the order
   // would change; when only the slot's owner has changed, what is still accepted here counts, up to
@@ -111,6 +121,8 @@ class Lane {
   void check_timeout(TimePoint now);
 
   const HostPort& target() const { return target_; }
+  // CLIENT ID of the last connection, kept by whoever greets; "" for none.
+  std::string client_id;
   std::uint64_t queued() const { return total_units_ - in_flight_; }
   std::uint64_t in_flight() const { return in_flight_; }
   bool is_empty() const { return queue_.empty(); }

@@ -14,11 +14,14 @@
 #include <unordered_map>
 #include <vector>
 
+#include "keyferry/checkpoint/suspects.hpp"
 #include "keyferry/cluster/redirect.hpp"
+#include "keyferry/command/key_copy.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/dead_letter.hpp"
 #include "keyferry/sink/lane.hpp"
 #include "keyferry/sink/route.hpp"
+#include "keyferry/sink/serial_lane.hpp"
 #include "keyferry/sink/topology.hpp"
 
 namespace keyferry {
@@ -31,6 +34,7 @@ struct SinkStats {
   std::uint64_t retried = 0;
   std::uint64_t redirected = 0;
   std::uint64_t transactions_split = 0;
+  std::uint64_t healed_keys = 0;
   std::uint64_t snapshot_keys = 0;
   std::map<std::string, std::uint64_t, std::less<>> redirects;   // by kind
   std::map<std::string, std::uint64_t, std::less<>> errors;      // by kind
@@ -48,14 +52,41 @@ class RedisSink {
   // the source.
   std::function<void(std::uint64_t commands, TimePoint received)> on_applied;
 
-  // Reaches the target and prepares it (target.before). Nothing runs yet.
+  // Runs when the target does not stand where this link left it: what its record says now. Nothing
+  // more is written until begin_stream().
+  std::function<void(std::optional<Record>)> on_lost;
+
+  // Reaches the target, takes the right to write there, and prepares it (target.before). Nothing
+  // runs yet.
   Task<Error> open();
+  // Whether every command is applied exactly once (else at least once).
+  bool is_exactly_once() const { return claim_ != nullptr; }
+  // The record that the stream can go on from; nullopt: a full sync is needed.
+  std::optional<Record> resumable() const;
   // Carries everything out until stop(), or an error that ends the link.
   Task<Error> run();
   void stop();
 
+  // The target's record says from now on that a full sync has begun.
+  Task<Error> begin_generation(const std::string& replid, Offset offset);
+  // The stream begins behind `record`.judged: what was queued before is void. Commands up to
+  // `record`.offset are in the target; nobody knows how they were answered.
+  void begin_stream(Record record);
+  // Records that the snapshot is complete and the stream begins at `offset`.
+  Task<Error> complete_generation(const std::string& replid, Offset offset, std::int32_t db);
+
   // Takes over one batch of the stream; waits while too much is outstanding.
   Task<Error> apply(std::unique_ptr<Batch> batch);
+  // Copies of suspect keys, to be put between the commands up to copies.at and those behind.
+  void heal(KeyCopies copies);
+  bool is_healing() const { return copies_.has_value(); }
+  Suspects& suspects() { return suspects_; }
+  // Lets the target's record follow the stream; asked now and then, and at the end.
+  void checkpoint();
+  bool is_recorded() const { return serial_ == nullptr || serial_->is_recorded(); }
+  // Gives the right to write away.
+  Task<Error> let_go();
+  std::uint64_t generation() const { return generation_.generation; }
 
   // Snapshot: keys in any order over all lanes; collected per lane and sent by 64 KiB, the rest by
   // flush_keys.
@@ -104,15 +135,19 @@ class RedisSink {
   struct Plan;
   Error plan_command(Plan& plan, const Command& command);
   Error plan_group(Plan& plan, std::size_t first, std::size_t last);
+  Error plan_joined_group(Plan& plan, const std::vector<const Command*>& kept);
   Error plan_split_group(Plan& plan, const std::vector<const Command*>& kept);
   void plan_unit(Plan& plan, Unit unit);
   void dispatch(Plan& plan);
   Task<Error> run_on_all_nodes(Plan& plan, const Command& command);
+  void plan_copies(Plan& plan);
+  void suspect_keys_of(Plan& plan, std::size_t first, std::size_t last);
   Error refuse_here(Plan& plan, const Command& command, const char* reason);
   std::int32_t db_of(const Command& command) const;
   const CommandInfo* info_of(const Command& command, std::span<const ByteView> args) const;
 
   // lanes and slots (redis_sink.cpp)
+  Task<Error> prepare();
   void bind_events();
   void lay_lanes();
   std::uint16_t lane_for(Slot slot) const;
@@ -121,6 +156,17 @@ class RedisSink {
   void acknowledge(Watermark::Ticket ticket, const Answered& answered, TimePoint received);
   void fail(Error error);
   Task<Error> watch();
+
+  // exactly once (exactly.cpp)
+  std::vector<std::string> own_keys_in_target() const;
+  Task<Error> take_claim();
+  void bind_serial_events();
+  Task<Error> greet_lane(Lane& lane, Connection& connection);
+  void discard_stream();
+  void doubt(const Unit& unit);
+  bool explains(const Unit& unit, const std::string& error);
+  Task<Error> end_behind(HeldUnit held, std::string error);
+  bool give_up_unit(HeldUnit held, const std::string& error, bool executed);
 
   // refusals (settle.cpp)
   void on_refused(Lane& lane, HeldUnit held, const std::string& error);
@@ -151,12 +197,21 @@ class RedisSink {
   std::vector<LaneBatch> building_;  // per lane, of the batch being planned
   std::unordered_map<Slot, Hold> holds_;
   DeadLetter dead_letter_;
+  std::unique_ptr<Claim> claim_;  // exactly once only, like serial_
+  std::unique_ptr<SerialLane> serial_;
+  SerialEvents serial_events_;
+  Record generation_;           // of the snapshot or stream under way; generation 0: none yet
+  Offset applied_before_ = 0;   // commands up to here are in the target already
+  bool stream_void_ = false;    // what comes is of a stream that will begin again elsewhere
+  Suspects suspects_;
+  std::optional<KeyCopies> copies_;
   std::set<std::int32_t> known_dbs_{0};
   struct Loading {
     Bytes wires;
     std::vector<std::pair<std::size_t, Unit>> units;  // offset of the wire, unit
   };
   std::vector<Loading> loading_;  // per lane: snapshot commands being collected
+  std::uint64_t epoch_ = 0;  // grows when everything queued is given up
   std::uint64_t outstanding_units_ = 0;
   std::size_t outstanding_bytes_ = 0;
   std::size_t window_bytes_;

@@ -48,8 +48,8 @@ class TargetNodes {
 
   // Sends one command to every master; the first error reply or failure ends it.
   Task<Error> tell_all(Bytes command);
-  // Whether any master holds a key.
-  Task<Error> find_keys(bool& found);
+  // Whether any master holds a key, but for those of `except` (standalone).
+  Task<Error> find_keys(bool& found, std::vector<std::string> except);
   // Asks whether database `db` exists, by selecting it. Error usage when it does not.
   Task<Error> probe_db(std::int32_t db);
   // A command by hand, over a connection that is kept for that node; callers take turns.

@@ -37,10 +37,11 @@ class Intake {
     ByteView bytes;
     TimePoint received;
   };
-  // A new snapshot begins; everything before it is void.
+  // A new snapshot begins, or (without a frame) the stream goes on behind `position`; everything
+  // before it is void.
   struct FullSync {
     ReplicationPosition position;
-    SnapshotFrame frame;
+    std::optional<SnapshotFrame> frame;
   };
   struct Closed {};
   using Item = std::variant<Closed, Chunk, FullSync>;

@@ -52,6 +52,9 @@ class Psync {
   void stop_reading();
   // Sends an ACK with state.ack_offset now.
   void ack_now();
+  // Asks for the stream behind `position`, breaking the link if there is one: the Intake gets a
+  // FullSync without a frame, or, when the source does not have those bytes any more, a real one.
+  void go_on_at(const ReplicationPosition& position);
   // Breaks the link and asks for a full sync (a corrupt snapshot is read once more).
   void resync();
 
@@ -76,6 +79,7 @@ class Psync {
   bool stopping_ = false;
   bool reading_ = true;
   bool acks_on_ = false;
+  bool begins_elsewhere_ = false;  // the next stream does not follow what was received last
   std::optional<TimePoint> reading_since_;  // set while a read is waiting for the source
 };
 

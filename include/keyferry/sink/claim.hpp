@@ -1,0 +1,71 @@
+// The right to write to a standalone target, kept in the target itself: a lease that only one living
+// instance of a link holds, a fence that outlives it, and the record of how far the link is
+// (checkpoint/record). Reads and writes these by hand; the record of every transaction is written by
+// sink/serial_lane. Pipeline thread only.
+//
+// Taking over:  lease (SET NX PX, waits for the old one to expire)
+//            -> the predecessor's connections are killed -> fence := our token -> the record is read
+#pragma once
+
+#include <optional>
+
+#include "keyferry/checkpoint/record.hpp"
+#include "keyferry/config/options.hpp"
+#include "keyferry/net/connection.hpp"
+
+namespace keyferry {
+
+// Gives this process a token of its own, and its connections to the target names that tell link and
+// instance. Before a Claim is made.
+void name_instance(Options& options);
+
+class Claim {
+ public:
+  // Options outlive the claim.
+  Claim(const asio::any_io_executor& executor, const Options& options);
+
+  // Takes the right to write at `host`. Errors: usage when another instance holds it (unless
+  // options.standby) or a record cannot be read; unreachable, refused_by_peer.
+  Task<Error> take(HostPort host);
+  // Keeps the lease until stop(). Error usage: another instance has taken over.
+  Task<Error> keep();
+  // Ends keep(), and gives the lease away so that a successor need not wait.
+  Task<void> let_go();
+  void stop();
+
+  // What the target said about this link when it was taken; nullopt: nothing.
+  const std::optional<Record>& found() const { return found_; }
+  const OwnKeys& keys() const { return keys_; }
+  const std::string& token() const { return token_; }
+  std::int64_t lease_ms() const { return options_.delivery_lease_s * 1000; }
+
+  // After a FLUSHALL of our own.
+  Task<Error> renew_after_flush();
+  // Writes a record by hand, when nothing else of ours is under way.
+  Task<Error> write(const Record& record);
+
+  // On a fresh connection of ours, before it writes: kills our last connection with this role
+  // (`last_client_id`, "" = none; then holds the new one's), and makes sure that we are still the
+  // ones to write. The result is the record as it stands now.
+  Task<Result<std::optional<Record>>> greet(Connection& connection, std::string& last_client_id);
+
+ private:
+  Task<Result<RespValue>> call(Bytes command);
+  Task<Error> wait_for_lease();
+  Task<Error> kill_predecessors();
+  Task<Error> renew();
+  Task<Error> hold_fence(Connection& connection);
+  Task<Error> set_fence(Connection& connection);
+
+  const Options& options_;
+  HostPort host_;
+  std::string token_;
+  OwnKeys keys_;
+  Connection connection_;
+  bool open_ = false;
+  bool stopping_ = false;
+  Signal halt_;
+  std::optional<Record> found_;
+};
+
+}  // namespace keyferry

@@ -1,0 +1,29 @@
+// Reads keys from the source together with the stream offset they stand for, in one step (MULTI), over
+// a connection of its own. Pipeline thread only.
+#pragma once
+
+#include <utility>
+
+#include "keyferry/command/key_copy.hpp"
+#include "keyferry/net/connection.hpp"
+
+namespace keyferry {
+
+class KeyCopier {
+ public:
+  KeyCopier(const asio::any_io_executor& executor, const EndOptions& options);
+
+  // Value and expiry of each (database, key). Errors: unreachable, refused_by_peer.
+  Task<Result<KeyCopies>> fetch(std::vector<std::pair<std::int32_t, Bytes>> keys);
+  void stop() { connection_.close(); }
+
+ private:
+  Task<Result<KeyCopies>> fetch_on(const std::vector<std::pair<std::int32_t, Bytes>>& keys);
+
+  const EndOptions& options_;
+  Connection connection_;
+  bool open_ = false;
+  bool has_pexpiretime_ = true;  // Redis >= 7.0, every Valkey
+};
+
+}  // namespace keyferry

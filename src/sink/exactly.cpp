@@ -1,0 +1,230 @@
+// RedisSink: exactly once on a standalone target. The claim, the record's generations, and what makes
+// a key suspect; sink/serial_lane does the transactions.
+#include "keyferry/base/log.hpp"
+#include "keyferry/resp/command_parser.hpp"
+#include "keyferry/sink/redis_sink.hpp"
+
+namespace keyferry {
+namespace {
+
+// Fingerprint of the options that change what is applied: a record made under others would be
+// carried on with gaps.
+std::uint64_t fingerprint(const Options&) {
+  return 0;  // no such option yet
+}
+
+}  // namespace
+
+std::vector<std::string> RedisSink::own_keys_in_target() const {
+  if (!claim_) return {};
+  return {claim_->keys().record, claim_->keys().lease, claim_->keys().fence};
+}
+
+Task<Error> RedisSink::take_claim() {
+  const Endpoint node = nodes_.map().masters().front();
+  const HostPort host{node.host, node.port};
+  claim_ = std::make_unique<Claim>(executor_, options_);
+  Error error = co_await claim_->take(host);
+  if (error) co_return with_context("target " + to_string(node), std::move(error));
+  bind_serial_events();
+  serial_ = std::make_unique<SerialLane>(executor_, options_, host, *claim_, serial_events_);
+  events_.greet = [this](Lane& lane, Connection& connection) {
+    return greet_lane(lane, connection);
+  };
+  if (const auto& found = claim_->found()) {
+    generation_.generation = found->generation;
+    log_info("the target knows this link: generation={} state={} offset={} judged={}",
+             found->generation,
+             found->state == Record::State::complete ? "complete" : "loading", found->offset,
+             found->judged);
+  }
+  co_return Error();
+}
+
+std::optional<Record> RedisSink::resumable() const {
+  if (!claim_ || options_.restart) return std::nullopt;
+  const std::optional<Record>& found = claim_->found();
+  if (!found || found->state != Record::State::complete) return std::nullopt;
+  return found;
+}
+
+void RedisSink::bind_serial_events() {
+  serial_events_.completed = [this](const LaneBatch& batch, const Answered& answered) {
+    acknowledge(batch.ticket, answered, batch.received);
+  };
+  serial_events_.doubtful = [this](const Unit& unit) { doubt(unit); };
+  serial_events_.inspect = [this](const Unit& unit, const std::string& error) {
+    return explains(unit, error);
+  };
+  serial_events_.any_suspect = [this] { return !suspects_.empty(); };
+  serial_events_.healed = [this](const Unit& unit) {
+    std::vector<ByteView> args;
+    parse_command(unit.wire, args);
+    if (args.size() > 1 && suspects_.healed(unit.db, args[1])) ++stats_.healed_keys;
+  };
+  serial_events_.refused = [this](HeldUnit held, const std::string& error, bool executed) {
+    return give_up_unit(std::move(held), error, executed);
+  };
+  serial_events_.retried = [this](const std::string& error) {
+    count(judge_reply(error));
+    stats_.last_error = error;
+  };
+  serial_events_.disconnected = [this](const Error& error) {
+    if (stopping_) return;
+    stats_.last_error = error.what;
+    log_warn("link to the target lost, trying again: error=\"{}\"", error.what);
+  };
+  serial_events_.lost = [this](const std::optional<Record>& found) {
+    if (stream_void_ || stopping_) return;
+    stream_void_ = true;
+    discard_stream();
+    if (on_lost) on_lost(found);
+  };
+}
+
+// A snapshot lane may only write into the generation that it belongs to: a target that was replaced
+// by an older or empty one is synced again.
+Task<Error> RedisSink::greet_lane(Lane& lane, Connection& connection) {
+  auto record = co_await claim_->greet(connection, lane.client_id);
+  if (!record) co_return record.error();
+  const std::optional<Record>& found = *record;
+  const bool stands = found && found->generation == generation_.generation;
+  if (stands || generation_.replid.empty() || generation_.state == Record::State::complete)
+    co_return Error();
+  serial_events_.lost(found);
+  co_return Error(Errc::unreachable, "the target lost the beginning of the snapshot");
+}
+
+Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset) {
+  if (!claim_) co_return Error();
+  discard_stream();
+  ++generation_.generation;
+  generation_.state = Record::State::loading;
+  generation_.owns_target = target_was_empty_;
+  generation_.options = fingerprint(options_);
+  generation_.replid = replid;
+  generation_.offset = generation_.judged = offset;
+  stream_void_ = false;
+  const Record record = generation_;
+  co_return co_await claim_->write(record);
+}
+
+Task<Error> RedisSink::complete_generation(const std::string& replid, Offset offset,
+                                           std::int32_t db) {
+  if (!claim_) co_return Error();
+  generation_.state = Record::State::complete;
+  generation_.replid = replid;
+  generation_.offset = generation_.judged = offset;
+  generation_.db = db;
+  const Record record = generation_;
+  Error error = co_await claim_->write(record);
+  if (!error) begin_stream(record);
+  co_return error;
+}
+
+void RedisSink::begin_stream(Record record) {
+  if (!claim_) return;
+  discard_stream();
+  stream_void_ = false;
+  applied_before_ = record.offset;
+  generation_ = record;
+  serial_->begin(std::move(record));
+}
+
+// What is queued will come again, or belongs to a history that is over.
+void RedisSink::discard_stream() {
+  ++epoch_;
+  serial_->discard();
+  for (const auto& lane : lanes_)
+    lane->discard();
+  for (LaneBatch& batch : building_)
+    batch = LaneBatch();
+  for (Loading& loading : loading_)
+    loading = Loading();
+  for (const auto& [slot, hold] : holds_)
+    lane_of_slot_[slot] = lane_for(slot);
+  holds_.clear();
+  watermark_.reset(watermark_.applied());
+  outstanding_units_ = 0;
+  outstanding_bytes_ = 0;
+  copies_.reset();
+  suspects_.clear();
+  room_.notify();
+}
+
+void RedisSink::checkpoint() {
+  if (!serial_) return;
+  if (suspects_.overflowed()) {
+    log_warn("more suspect keys than can be remembered: keys={}", suspects_.size());
+    serial_events_.lost(std::nullopt);
+  }
+  serial_->checkpoint();
+}
+
+Task<Error> RedisSink::let_go() {
+  if (claim_) co_await claim_->let_go();
+  co_return Error();
+}
+
+void RedisSink::heal(KeyCopies copies) {
+  copies_ = std::move(copies);
+}
+
+// Its effect, or that of what came before it, is not what it was at the source: so are its keys.
+void RedisSink::doubt(const Unit& unit) {
+  if (unit.is_copy) return;
+  std::vector<ByteView> args;
+  if (parse_command(unit.wire, args).status != CommandParse::Status::command) return;
+  Command command;
+  command.info = find_command(args[0]);
+  const CommandInfo* info = info_of(command, args);
+  if (info == nullptr) return;
+  for_each_key(*info, args, [&](std::size_t at) { suspects_.add(unit.db, args[at]); });
+}
+
+// Whether a key of the unit is suspect. What it did to its other keys is then as doubtful.
+bool RedisSink::explains(const Unit& unit, const std::string& error) {
+  if (unit.is_copy) return false;
+  std::vector<ByteView> args;
+  if (parse_command(unit.wire, args).status != CommandParse::Status::command) return false;
+  Command command;
+  command.info = find_command(args[0]);
+  const CommandInfo* info = info_of(command, args);
+  if (info == nullptr) return false;
+  std::size_t keys = 0;
+  bool any = false;
+  for_each_key(*info, args, [&](std::size_t at) {
+    ++keys;
+    any = any || suspects_.contains(unit.db, args[at]);
+  });
+  if (any && (keys > 1 || !error.empty())) doubt(unit);
+  return any;
+}
+
+// Refused for good. When it was executed the record has passed it, so it must be on disk before the
+// link may end.
+bool RedisSink::give_up_unit(HeldUnit held, const std::string& error, bool executed) {
+  const bool go_on = options_.errors_policy == ErrorPolicy::skip;
+  const HostPort& target = serial_->target();
+  if (executed && !go_on) {
+    stats_.failed += held.unit.commands;
+    ++stats_.errors[std::string(judge_reply(error).kind)];
+    scope_.spawn(end_behind(std::move(held), error));
+    return false;
+  }
+  give_up(std::move(held), error, judge_reply(error).kind,
+          fmt::format("{}:{}", target.host, target.port));
+  return go_on;
+}
+
+Task<Error> RedisSink::end_behind(HeldUnit held, std::string error) {
+  const std::string what = fmt::format("target refused a command in an executed transaction "
+                                       "(kept in {}): {}",
+                                       dead_letter_.path(), error);
+  Error disk = co_await dead_letter_.append(held.unit.db, held.unit.wire);
+  if (disk) co_return disk;
+  fail(Error(Errc::data_refused, what));
+  co_return Error();
+}
+
+}  // namespace keyferry

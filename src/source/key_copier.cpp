@@ -1,0 +1,100 @@
+#include "keyferry/source/key_copier.hpp"
+
+#include <charconv>
+
+namespace keyferry {
+namespace {
+
+// The value of "name:" in an INFO section.
+ByteView info_value(ByteView info, ByteView name) {
+  std::size_t at = info.find(name);
+  while (at != ByteView::npos && at > 0 && info[at - 1] != '\n')
+    at = info.find(name, at + 1);
+  if (at == ByteView::npos) return {};
+  const ByteView rest = info.substr(at + name.size());
+  return rest.substr(0, rest.find_first_of("\r\n"));
+}
+
+std::int64_t to_int(ByteView text) {
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::int64_t time_ms(const RespValue& time) {
+  if (time.items.size() != 2) return 0;
+  return to_int(time.items[0].text) * 1000 + to_int(time.items[1].text) / 1000;
+}
+
+}  // namespace
+
+KeyCopier::KeyCopier(const asio::any_io_executor& executor, const EndOptions& options)
+    : options_(options), connection_(executor) {}
+
+Task<Result<KeyCopies>> KeyCopier::fetch(std::vector<std::pair<std::int32_t, Bytes>> keys) {
+  if (!open_) {
+    const HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
+    Error error = co_await connection_.open(options_, host, "healer");
+    if (error) co_return error;
+    open_ = true;
+  }
+  auto copies = co_await fetch_on(keys);
+  if (!copies && has_pexpiretime_ && copies.error().is(Errc::data_refused)) {
+    has_pexpiretime_ = false;
+    copies = co_await fetch_on(keys);
+  }
+  if (!copies) {
+    connection_.close();
+    open_ = false;
+  }
+  co_return copies;
+}
+
+// MULTI, TIME, (SELECT, DUMP, expiry) per key, INFO, EXEC: one step at the source, so that the offset
+// INFO shows is the one at which the values hold.
+Task<Result<KeyCopies>> KeyCopier::fetch_on(
+    const std::vector<std::pair<std::int32_t, Bytes>>& keys) {
+  Bytes wire = make_command({"MULTI"});
+  append_command(wire, {"TIME"});
+  for (const auto& [db, key] : keys) {
+    append_command(wire, {"SELECT", std::to_string(db)});
+    append_command(wire, {"DUMP", key});
+    append_command(wire, {has_pexpiretime_ ? "PEXPIRETIME" : "PTTL", key});
+  }
+  append_command(wire, {"INFO", "replication"});
+  append_command(wire, {"EXEC"});
+  const std::size_t inside = 3 * keys.size() + 2;
+  auto replies = co_await connection_.call_all(std::move(wire), inside + 2,
+                                               Millis(options_.reply_timeout_ms));
+  if (!replies) co_return replies.error();
+  const RespValue& exec = replies->back();
+  if (exec.is_error() || exec.items.size() != inside) {
+    std::string what = exec.text;
+    for (const RespValue& reply : *replies) {
+      if (reply.is_error()) {
+        what = reply.text;
+        break;
+      }
+    }
+    co_return Error(Errc::data_refused, "keys cannot be copied from the source: " + what);
+  }
+  KeyCopies copies;
+  const ByteView info = exec.items.back().text;
+  copies.replid = info_value(info, "master_replid:");
+  copies.at = to_int(info_value(info, "master_repl_offset:"));
+  const std::int64_t now_ms = time_ms(exec.items.front());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    KeyCopy copy;
+    copy.db = keys[i].first;
+    copy.key = keys[i].second;
+    const RespValue& dump = exec.items[3 * i + 2];
+    const std::int64_t expiry = exec.items[3 * i + 3].integer;
+    if (dump.is_error()) co_return Error(Errc::refused_by_peer, "DUMP: " + dump.text);
+    if (!dump.is_null()) copy.payload = dump.text;
+    if (expiry > 0) copy.expire_ms = has_pexpiretime_ ? expiry : now_ms + expiry;
+    copies.keys.push_back(std::move(copy));
+  }
+  co_return copies;
+}
+
+}  // namespace keyferry
