@@ -55,16 +55,10 @@ class Frame {
   std::size_t size_ = 0;
 };
 
-bool is_at_least(TargetTraits target, int major, int minor) {
-  if (target.family == Family::valkey) return true;
-  return target.major > major || (target.major == major && target.minor >= minor);
-}
-
-// SET ... PXAT came with Redis 6.2 (command documentation of SET).
 bool can_set(const Event& event, TargetTraits target) {
   constexpr char lzf_head = static_cast<char>(0xc0 | string_encoding::lzf);
   return event.type == type::string && !event.idle_s && !event.freq && !event.value.empty() &&
-         event.value.front() != lzf_head && (!event.expire_ms || is_at_least(target, 6, 2));
+         event.value.front() != lzf_head && (!event.expire_ms || has_set_pxat(target));
 }
 
 // Servers refuse a TTL of 0 or below; 1 lies as surely in the past.

@@ -2,15 +2,9 @@
 #pragma once
 
 #include "keyferry/rdb/rdb_reader.hpp"
+#include "keyferry/rdb/target.hpp"
 
 namespace keyferry::rdb {
-
-// What the target can take; from its INFO.
-struct TargetTraits {
-  Family family = Family::redis;
-  int major = 7;
-  int minor = 0;
-};
 
 // Appends the command that recreates the key of `event` (Kind::key) on the target:
 //  - a plain or integer string without LRU/LFU data: SET key value [PXAT ms] (cheapest for the
