@@ -107,7 +107,7 @@ void Rewriter::end(bool is_string) {
 
 Rewriter::Part Rewriter::take() {
   finish_run();
-  must_close_ = trimmed_ = false;
+  trimmed_ = false;
   if (part_.replies > 0) first_part_ = false;
   return std::exchange(part_, Part());
 }
@@ -155,8 +155,7 @@ void Rewriter::add_entry(const Element& element) {
     append_bulk(part_.wire, text);
   ++entries_;
   is_stream_ = true;
-  // Nothing may hide behind an XADD that is sent twice.
-  must_close_ = part_.may_repeat = !first_part_;
+  part_.has_entries = !first_part_;
 }
 
 // Entries in front of `before` (null: all that are left) that only live until end().

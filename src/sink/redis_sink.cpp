@@ -69,6 +69,11 @@ Task<Error> RedisSink::open() {
   }
   if (!target_was_empty_)
     log_warn("the target already holds keys; those that the source does not have will stay");
+  error = co_await learn_modules();
+  if (!error) error = co_await enter_import_mode();
+  if (!error && options_.snapshot_mirror && options_.snapshot_enabled)
+    error = co_await note_existing_keys();
+  if (error) co_return error;
   lay_lanes();
   for (Slot slot = 0; slot < slot_count; ++slot)
     lane_of_slot_[slot] = lane_for(slot);
@@ -88,6 +93,7 @@ void RedisSink::lay_lanes() {
     for (std::uint16_t i = 0; i < per_node; ++i) {
       const HostPort host{master.host, master.port};
       lanes_.push_back(std::make_unique<Lane>(executor_, options_.target, host, events_));
+      lanes_.back()->import_source = !load_.import_mode.empty();
       scope_.spawn(lanes_.back()->run());
     }
   }
@@ -226,34 +232,41 @@ Task<Error> RedisSink::require_db(std::int32_t db) {
   co_return error;
 }
 
-void RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect) {
+Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
+                         const rdb::HashTemplates* templates) {
   const Slot slot = slot_of(key.key);
   ++stats_.snapshot_keys;
   if (is_own_key(key.key)) {
     ++stats_.filtered;
-    return;
+    return Error();
   }
+  load_.dialect = dialect;
+  if (!load_.found.empty()) note_kept(key);
+  const rdb::Choice choice = choose(key, dialect);
+  if (choice.way != rdb::Choice::Way::raw) return put_foreign(key, choice, templates);
   Unit unit;
   unit.slot = slot;
   unit.db = key.db;
+  unit.load = Load::raw;
+  const bool replace = options_.snapshot_on_existing_key == ExistingKey::replace;
+  const rdb::Dialect footer{dialect.family, choice.version};
+  const auto append = [&](Bytes& out) {
+    rdb::append_restore(out, key, footer, nodes_.identity().traits, replace, replace);
+  };
   const std::uint16_t at = lane_of_slot_[slot];
   if (at == held_lane) {
     Bytes wire;
-    rdb::append_restore(wire, key, dialect, nodes_.identity().traits);
-    const auto cargo = std::make_shared<Cargo>();
-    unit.wire = cargo->made.emplace_back(std::move(wire));
-    const auto ticket = watermark_.open(watermark_.applied(), 1, Clock::now());
-    ++outstanding_units_;
-    outstanding_bytes_ += unit.wire.size();
-    holds_[slot].later.push_back({unit, cargo, ticket, Clock::now()});
-    return;
+    append(wire);
+    put_held(unit, std::move(wire));
+    return Error();
   }
   Loading& loading = loading_[at];
   if (loading.units.empty()) loading.wires.reserve(loading_flush_bytes + loading_flush_bytes / 16);
   const std::size_t before = loading.wires.size();
-  rdb::append_restore(loading.wires, key, dialect, nodes_.identity().traits);
+  append(loading.wires);
   loading.units.emplace_back(before, unit);
   if (loading.wires.size() >= loading_flush_bytes) flush_loading(at);
+  return Error();
 }
 
 void RedisSink::flush_loading(std::uint16_t lane) {
@@ -291,12 +304,6 @@ void RedisSink::flush_loading(std::uint16_t lane) {
 void RedisSink::flush_keys() {
   for (std::uint16_t lane = 0; lane < loading_.size(); ++lane)
     flush_loading(lane);
-}
-
-Task<Error> RedisSink::load_function(ByteView library) {
-  Bytes command;
-  rdb::append_function_load(command, library);
-  co_return co_await nodes_.tell_all(std::move(command));
 }
 
 std::uint64_t RedisSink::reconnects() const {

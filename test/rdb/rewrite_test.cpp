@@ -154,20 +154,23 @@ TEST(Rewriter, TheExpiryComesWithTheLastPart) {
   EXPECT_EQ(lines(rewriter.take()), "PEXPIREAT k 1700000000000\n");
 }
 
-TEST(Rewriter, LaterStreamEntriesGoOneByOne) {
+TEST(Rewriter, SaysWhichPartsOfAStreamMustBeTransactions) {
   const std::vector<ByteView> pairs = {"f", "v"};
   Rewriter rewriter(redis8, 50);
   rewriter.begin("k", std::nullopt);
   rewriter.add(entry({1, 1}, pairs));
   ASSERT_TRUE(rewriter.is_full());
-  EXPECT_FALSE(rewriter.take().may_repeat);
-  for (std::uint64_t i = 2; i < 5; ++i) {
-    rewriter.add(entry({i, 0}, pairs));
-    ASSERT_TRUE(rewriter.is_full());
-    const Rewriter::Part part = rewriter.take();
-    EXPECT_TRUE(part.may_repeat);
-    EXPECT_EQ(lines(part), fmt::format("XADD k {}-0 f v\n", i));
-  }
+  EXPECT_FALSE(rewriter.take().has_entries) << "it begins with the deletion";
+  rewriter.add(entry({2, 0}, pairs));
+  rewriter.add(entry({3, 0}, pairs));
+  const Rewriter::Part second = rewriter.take();
+  rewriter.end(false);
+  const Rewriter::Part last = rewriter.take();
+
+  EXPECT_TRUE(second.has_entries);
+  EXPECT_EQ(lines(second), "XADD k 2-0 f v\nXADD k 3-0 f v\n");
+  EXPECT_FALSE(last.has_entries);
+  EXPECT_EQ(lines(last), "XSETID k 0-0 ENTRIESADDED 0 MAXDELETEDID 0-0\n");
 }
 
 std::vector<Element> stream_elements(std::span<const ByteView> pairs) {

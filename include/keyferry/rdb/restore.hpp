@@ -16,7 +16,7 @@ namespace keyferry::rdb {
 // ttl is the absolute expiry in ms, "0" for none; an absolute expiry of 0 or below is sent as 1
 // (already expired). With use_set = false always RESTORE.
 void append_restore(Bytes& out, const Event& event, Dialect source, TargetTraits target,
-                    bool use_set = true);
+                    bool use_set = true, bool replace = true);
 
 // Appends FUNCTION LOAD REPLACE <source text>.
 void append_function_load(Bytes& out, ByteView library);

@@ -2,11 +2,12 @@
 // take the raw bytes and for values too large to be sent in one piece. Pure; the elements come from
 // elements.hpp, the commands go into the lane of the key's slot, in order.
 //
-// The commands come in parts. A part is sent, answered and, after a lost connection, sent again as
-// a whole, and sending again whatever suffix of the parts must do no harm. The first part deletes
-// the key; later ones hold only what may be repeated: SETRANGE, LTRIM to the known length in front
-// of RPUSH, SADD, ZADD, HSET. XADD has no such form: Part::may_repeat says that "equal or smaller"
-// is then no refusal.
+// The commands come in parts. A part is sent, answered and, after a lost connection or a refusal,
+// sent again as a whole; sending again whatever suffix of the parts must do no harm. The first part
+// deletes the key; later ones hold only what may be repeated: SETRANGE, LTRIM to the known length in
+// front of RPUSH, SADD, ZADD, HSET. XADD has no such form: Part::has_entries says that the part must
+// be one transaction with no other part in flight, and that "equal or smaller" in answer to it
+// means that it had been applied before.
 //
 // Kept in memory: one part, and 32 bytes for each pending entry of one stream group. No command
 // says when a consumer was last seen, how often or how lately a key was used.
@@ -25,7 +26,7 @@ class Rewriter {
   struct Part {
     Bytes wire;
     std::uint32_t replies = 0;
-    bool may_repeat = false;
+    bool has_entries = false;  // a later part with XADD
   };
 
   // A part is full when it holds this many bytes; the element that fills it is still in it.
@@ -41,9 +42,13 @@ class Rewriter {
   // Behind the last element. A value without any element is written only when it is a string.
   void end(bool is_string);
 
-  bool is_full() const { return must_close_ || pending_bytes() >= part_bytes_; }
+  bool is_full() const { return pending_bytes() >= part_bytes_; }
   // Ends the part; empty (no replies) when nothing was written since the last one.
   Part take();
+
+  bool is_stream() const { return is_stream_; }
+  // Whether the stream remembered ids of idempotent XADDs (Redis 8.6), which no command can set.
+  bool lost_remembered() const { return lost_remembered_; }
 
  private:
   struct Pending {
@@ -83,7 +88,6 @@ class Rewriter {
   Part part_;
   bool first_part_ = true;
   bool deleted_ = false;
-  bool must_close_ = false;
   bool wrote_ = false;  // any element
 
   ByteView run_verb_;  // a literal; empty: no run
@@ -100,6 +104,7 @@ class Rewriter {
   bool trimmed_ = false;  // this part knows the list's length
 
   bool is_stream_ = false;
+  bool lost_remembered_ = false;
   std::uint64_t entries_ = 0;
   Element info_;
   std::vector<StreamId> ghosts_;
