@@ -52,10 +52,12 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
       co_return Error();
     }
     Error error;
-    if (event.kind == rdb::Event::Kind::key) {
+    if (event.kind == rdb::Event::Kind::key && options_.snapshot_enabled) {
       // The hot case: no coroutine of its own.
-      sink_.put_key(event, reader_->dialect());
-      if (!sink_.has_room()) error = co_await sink_.wait_for_room();
+      if (sink_.must_ask(event, reader_->dialect(), true))
+        error = co_await sink_.ask_for_key(event);
+      if (!error) error = sink_.put_key(event, reader_->dialect(), nullptr);
+      if (!error && sink_.must_pause()) error = co_await sink_.pause();
     } else {
       error = co_await take_event(event);
     }
@@ -88,13 +90,18 @@ Task<Error> Pipeline::take_event(const rdb::Event& event) {
       if (event.name == "repl-stream-db" && !event.text.empty() && event.text[0] != '-') {
         stream_db_ = std::atoi(std::string(event.text).c_str());
       }
+      // A script the source had loaded (Redis 4.0 to 6.2 rdb.c rdbSaveInfoAuxFields).
+      if (event.name == "lua" && options_.snapshot_enabled)
+        co_return co_await sink_.load_script(event.text);
       break;
     case Kind::select_db:
+      if (!options_.snapshot_enabled) break;
       co_return co_await sink_.require_db(event.db);
     case Kind::resize_db:
       keys_total_ += event.db_keys;
       break;
     case Kind::function:
+      if (!options_.snapshot_enabled) break;
       co_return co_await sink_.load_function(event.text);
     case Kind::key:
       break;  // decode_snapshot takes them itself
@@ -119,6 +126,7 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
   source_.snapshot_wire_bytes = bytes + frame.mark.size();
   sink_.flush_keys();
   Error error = co_await sink_.idle();
+  if (!error && options_.snapshot_mirror) error = co_await sink_.remove_leftovers();
   if (error) co_return error;
 
   log_info("snapshot applied: keys={} bytes={} seconds={:.1f}",
@@ -130,6 +138,11 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
   decoder_.start(full_sync_.position.offset, stream_db_);
   on_progress();
   psync_.ack_now();
+  if (!options_.stream_enabled) {
+    reached_goal_ = true;
+    finish(Error());
+    co_return Error();
+  }
   while (!window_.view().empty()) {
     const ByteView rest = window_.view();
     error = co_await decode_stream(window_.slab(), rest, now);

@@ -9,6 +9,7 @@ namespace keyferry::rdb {
 namespace {
 
 constexpr std::uint8_t module_2 = 7;
+constexpr std::uint8_t array = 28;
 constexpr int valkey_version = 80;  // Valkey 9.1.2 rdb.h RDB_VERSION
 constexpr int never = 99;
 
@@ -53,7 +54,7 @@ constexpr std::array<TypeRow, 34> redis_types = {{
     {7, 4, true, true},      // 25 hash_listpack_ex
     {8, 6},                  // 26 stream_4
     {8, 8},                  // 27 stream_5
-    {8, 8, false},           // 28 array
+    {8, 8, false},           // 28 array: commands only where the type is known
     {8, 10},                 // 29 hash with template, listpack
     {never, 0},              // 30 the same, referring to the file's templates
     {8, 10},                 // 31 hash with template, array
@@ -126,9 +127,8 @@ Choice choose(std::uint8_t type, ByteView value, std::size_t bytes, Dialect sour
   }
   const TypeRow row = row_of(type, source);
   const bool fits = can_restore(type, row, source, target) && !rules.refused[type];
-  // A type without commands goes raw whatever its size.
-  if (fits && (bytes <= rules.restore_max_bytes || !row.has_commands)) return choice;
-  if (!row.has_commands) {
+  if (fits && bytes <= rules.restore_max_bytes) return choice;
+  if (!row.has_commands && !(fits && type == array)) {
     choice.way = Choice::Way::nothing;
     choice.loss = Choice::Loss::value;
     return choice;
@@ -144,6 +144,8 @@ const char* describe(Choice::Loss loss) {
       break;
     case Choice::Loss::field_ttls:
       return "the expiry times of its fields: the target has none";
+    case Choice::Loss::remembered:
+      return "the ids of its idempotent XADDs: no command sets them";
     case Choice::Loss::value:
       return "its value: the target has no such type";
     case Choice::Loss::module:

@@ -90,6 +90,17 @@ void Rewriter::add(const Element& element) {
       return add_consumer(element);
     case Kind::owned:
       return add_owned(element);
+    case Kind::nacked:
+      return;  // no consumer could claim it
+    case Kind::remembered:
+      lost_remembered_ = lost_remembered_ || element.entries_added > 0;
+      return;
+    case Kind::array_item:
+      // Redis 8.8, command documentation of ARSET and ARSEEK; no server of that release was at
+      // hand.
+      return command("ARSET", {Digits(element.index), element.value});
+    case Kind::array_cursor:
+      return command("ARSEEK", {Digits(element.index)});
   }
 }
 

@@ -234,9 +234,8 @@ bool RedisSink::rewrite_refused(HeldUnit& held, std::string& error) {
     log_warn("the target does not restore values of type {}, they go as commands: first {}",
              restore->type, name_of(restore->key, held.unit.db));
   }
-  const rdb::Choice choice =
-      rdb::choose(restore->type, restore->value, restore->value.size(), load_.dialect,
-                  nodes_.identity().traits, load_.rules);
+  const rdb::Choice choice = rdb::choose(restore->type, restore->value, restore->value.size(),
+                                         load_.dialect, nodes_.identity().traits, load_.rules);
   if (choice.loss != rdb::Choice::Loss::nothing) {
     Error lost = judge_loss(restore->key, held.unit.db, choice.loss);
     if (lost) {
@@ -274,10 +273,9 @@ bool RedisSink::rewrite_refused(HeldUnit& held, std::string& error) {
   return true;
 }
 
-bool RedisSink::must_ask(const rdb::Event& key, rdb::Dialect dialect) const {
+bool RedisSink::must_ask(const rdb::Event& key, rdb::Dialect dialect, bool is_whole) const {
   if (options_.snapshot_on_existing_key == ExistingKey::replace) return false;
-  return key.kind == rdb::Event::Kind::big_key ||
-         choose(key, dialect).way == rdb::Choice::Way::rewrite;
+  return !is_whole || choose(key, dialect).way == rdb::Choice::Way::rewrite;
 }
 
 Task<Error> RedisSink::ask_for_key(const rdb::Event& key) {
@@ -325,11 +323,6 @@ Task<Error> RedisSink::load_function(ByteView library) {
 Task<Error> RedisSink::load_script(ByteView body) {
   Bytes command = make_command({"SCRIPT", "LOAD", body});
   co_return co_await nodes_.tell_all(std::move(command));
-}
-
-void RedisSink::flush_keys() {
-  for (std::uint16_t lane = 0; lane < loading_.size(); ++lane)
-    flush_loading(lane);
 }
 
 // MODULE LIST: an array of maps, flat in RESP2, with "name". Where it is not allowed there is none.
@@ -443,7 +436,7 @@ Task<Error> RedisSink::scan_node(Endpoint node, std::int32_t db, bool remove,
     if (page->items.size() != 2)
       co_return Error(Errc::unreachable, "SCAN on the target: " + escaped(page->text));
     cursor = page->items[0].text;
-    std::vector<ByteView> leftovers = {"UNLINK"};
+    std::vector<ByteView> leftovers;
     for (const RespValue& key : page->items[1].items) {
       const std::uint64_t hash = key_hash(key.text, db);
       if (is_own_key(key.text)) continue;
@@ -456,9 +449,15 @@ Task<Error> RedisSink::scan_node(Endpoint node, std::int32_t db, bool remove,
                                !load_.kept[static_cast<std::size_t>(at - load_.found.begin())];
       if (is_leftover) leftovers.push_back(key.text);
     }
-    removed += leftovers.size() - 1;
-    for (std::size_t i = 1; i < leftovers.size(); ++i) {
-      Bytes unlink = make_command({leftovers[0], leftovers[i]});
+    removed += leftovers.size();
+    // A cluster takes one slot's keys at a time.
+    const std::size_t step = nodes_.is_cluster() ? 1 : leftovers.size();
+    for (std::size_t i = 0; i < leftovers.size(); i += step) {
+      std::vector<ByteView> args(leftovers.begin() + static_cast<std::ptrdiff_t>(i),
+                                 leftovers.begin() + static_cast<std::ptrdiff_t>(i + step));
+      args.insert(args.begin(), "UNLINK");
+      Bytes unlink;
+      append_command(unlink, args);
       auto reply = co_await call_in(node, db, std::move(unlink));
       if (!reply) co_return reply.error();
       if (reply->is_error()) co_return Error(Errc::data_refused, "UNLINK: " + reply->text);

@@ -9,7 +9,6 @@ namespace {
 
 constexpr Millis watch_interval{1000};
 constexpr Millis refresh_gap{100};
-constexpr std::size_t loading_flush_bytes = 64 * 1024;
 
 }  // namespace
 

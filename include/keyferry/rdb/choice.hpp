@@ -17,6 +17,7 @@ struct Choice {
   enum class Loss : std::uint8_t {
     nothing,
     field_ttls,  // the hash arrives, its fields never expire
+    remembered,  // the stream arrives, but not the ids of its idempotent XADDs
     value,       // the target has no such type
     module,      // the target has no module for it
   };

@@ -4,9 +4,9 @@
 //
 // The commands come in parts. A part is sent, answered and, after a lost connection or a refusal,
 // sent again as a whole; sending again whatever suffix of the parts must do no harm. The first part
-// deletes the key; later ones hold only what may be repeated: SETRANGE, LTRIM to the known length in
-// front of RPUSH, SADD, ZADD, HSET. XADD has no such form: Part::has_entries says that the part must
-// be one transaction with no other part in flight, and that "equal or smaller" in answer to it
+// deletes the key; later ones hold only what may be repeated: SETRANGE, LTRIM to the known length
+// in front of RPUSH, SADD, ZADD, HSET. XADD has no such form: Part::has_entries says that the part
+// must be one transaction with no other part in flight, and that "equal or smaller" in answer to it
 // means that it had been applied before.
 //
 // Kept in memory: one part, and 32 bytes for each pending entry of one stream group. No command
@@ -20,6 +20,10 @@
 #include "keyferry/rdb/target.hpp"
 
 namespace keyferry::rdb {
+
+inline bool operator<(const StreamId& a, const StreamId& b) {
+  return a.ms != b.ms ? a.ms < b.ms : a.seq < b.seq;
+}
 
 class Rewriter {
  public:
@@ -125,9 +129,5 @@ class MissingPending {
   std::vector<StreamId> entries_;
   std::vector<StreamId> pending_;
 };
-
-inline bool operator<(const StreamId& a, const StreamId& b) {
-  return a.ms != b.ms ? a.ms < b.ms : a.seq < b.seq;
-}
 
 }  // namespace keyferry::rdb

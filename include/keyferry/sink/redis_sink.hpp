@@ -76,7 +76,7 @@ class RedisSink {
   Task<Error> wait_for_room();
   // Whether the target must be asked by ask_for_key() before this key is put, because nothing in
   // the commands for it would spare a key that is there.
-  bool must_ask(const rdb::Event& key, rdb::Dialect dialect) const;
+  bool must_ask(const rdb::Event& key, rdb::Dialect dialect, bool is_whole) const;
   // The answer decides over the next put_key() or begin_key().
   Task<Error> ask_for_key(const rdb::Event& key);
   Task<Error> load_function(ByteView library);
@@ -108,6 +108,7 @@ class RedisSink {
 
  private:
   static constexpr std::uint16_t held_lane = 0xffff;
+  static constexpr std::size_t loading_flush_bytes = 64 * 1024;
 
   struct Hold {
     std::deque<HeldUnit> units;  // refused first, then answered behind it, then those never sent
@@ -170,8 +171,7 @@ class RedisSink {
   void hold_slot(Lane& lane, Slot slot, Lane::Freeze why);
   void on_thawed(Slot slot);
   void release(Slot slot);
-  void give_up(HeldUnit held, const std::string& error, std::string_view kind,
-               const std::string& target);
+  void give_up(HeldUnit held, std::string error, std::string_view kind, const std::string& target);
   Task<Error> write_dead_letter(HeldUnit held);
   Task<Error> settle();
   Task<void> settle_one(Slot slot);

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "keyferry/cluster/slot_map.hpp"
@@ -26,6 +27,12 @@ struct ServerIdentity {
 };
 ServerIdentity read_identity(ByteView info);
 
+// How far the server's clock is ahead of ours, in ms, from its answer to TIME that took from `sent`
+// to `received` (unix ms, our clock); nullopt when it did not tell.
+std::optional<std::int64_t> read_clock_ahead(const RespValue& time, std::int64_t sent,
+                                             std::int64_t received);
+std::int64_t unix_now_ms();
+
 class TargetNodes {
  public:
   TargetNodes(const asio::any_io_executor& executor, const EndOptions& options)
@@ -46,6 +53,8 @@ class TargetNodes {
   const std::map<Endpoint, ServerIdentity>& masters() const { return masters_; }
   const LearntCommands& learnt() const { return learnt_; }
 
+  // Of the first master; nullopt where TIME is not allowed.
+  Task<Result<std::optional<std::int64_t>>> clock_ahead_ms();
   // Sends one command to every master; the first error reply or failure ends it.
   Task<Error> tell_all(Bytes command);
   // Whether any master holds a key.
