@@ -1,0 +1,231 @@
+// What the snapshot carries and how: raw bytes and rewritten values give the same data, keys that
+// are there already, losses, and the options that leave a half of the link out.
+#include "e2e/link.hpp"
+#include "support/cluster.hpp"
+
+namespace keyferry::test {
+namespace {
+
+const std::vector<std::string> snapshot_only = {"--stop-when", "snapshot"};
+
+// Runs a link that ends by itself; its exit code, 99 when it does not end.
+int run_to_end(Keyferry& link, const RedisServer& source, const RedisServer& target,
+               std::vector<std::string> settings) {
+  std::vector<std::string> more = snapshot_only;
+  for (std::string& setting : settings) {
+    more.push_back("--set");
+    more.push_back(std::move(setting));
+  }
+  link.run(source.uri(), target.uri(), more);
+  return link.wait_exit(Millis{60000}).value_or(99);
+}
+
+CompareOptions exact() {
+  CompareOptions options;
+  options.entries_read = true;
+  return options;
+}
+
+// A stream whose group holds messages that were deleted or trimmed, and one without entries.
+void add_streams(const RedisServer& server) {
+  RespClient client = server.client();
+  for (int i = 1; i < 9; ++i)
+    client.must({"XADD", "deleted", std::to_string(i) + "-0", "f", std::to_string(i)});
+  client.must({"XGROUP", "CREATE", "deleted", "g", "0"});
+  client.must({"XREADGROUP", "GROUP", "g", "c", "COUNT", "6", "STREAMS", "deleted", ">"});
+  client.must({"XDEL", "deleted", "1-0", "3-0", "6-0", "8-0"});
+  client.must({"XGROUP", "CREATE", "empty", "g", "0", "MKSTREAM"});
+  client.must({"XADD", "emptied", "7-7", "f", "v"});
+  client.must({"XDEL", "emptied", "7-7"});
+}
+
+class SnapshotForm : public testing::TestWithParam<const char*> {};
+
+TEST_P(SnapshotForm, EveryTypeAndEncodingArrives) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  fill(source, {.keys = 2000, .seed = 31});
+  add_streams(source);
+  Keyferry link(KEYFERRY_BINARY);
+
+  ASSERT_EQ(run_to_end(link, source, target, {GetParam()}), 0) << link.output();
+
+  EXPECT_EQ(describe(compare(source, target, exact())), "");
+}
+
+TEST_P(SnapshotForm, EveryTypeArrivesInACluster) {
+  RedisServer source = source_server();
+  RedisCluster target;
+  fill(source, {.keys = 1000, .seed = 32, .cluster_safe = true});
+  Keyferry link(KEYFERRY_BINARY);
+
+  link.run(source.uri(), target.uri(), {"--stop-when", "snapshot", "--set", GetParam()});
+  ASSERT_EQ(link.wait_exit(Millis{60000}), 0) << link.output();
+
+  EXPECT_EQ(describe(compare(source, target)), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Limit, SnapshotForm,
+                         testing::Values("snapshot.restore_max_bytes=512MiB",
+                                         "snapshot.restore_max_bytes=1KiB",
+                                         "snapshot.restore_max_bytes=0"),
+                         [](const auto& chosen) {
+                           const std::string text = chosen.param;
+                           return "Of" + text.substr(text.find('=') + 1);
+                         });
+
+TEST(Snapshot, KeysThatAreThereAreReplacedKeptOrAnError) {
+  RedisServer source = source_server();
+  fill(source, {.keys = 400, .seed = 33, .databases = 2});
+  source.command({"SET", "a", "new"});
+  source.command({"RPUSH", "b", "new"});
+  for (const char* limit : {"1MiB", "0"}) {
+    RedisServer target = source_server();
+    const auto refill = [&] {
+      target.command({"SET", "a", "old"});
+      target.command({"SET", "b", "old"});
+    };
+    refill();
+    const std::string bytes = std::string("snapshot.restore_max_bytes=") + limit;
+    Keyferry link(KEYFERRY_BINARY);
+
+    EXPECT_EQ(run_to_end(link, source, target, {bytes, "snapshot.on_existing_key=fail"}), 1);
+    EXPECT_NE(link.output().find("snapshot.on_existing_key is fail"), std::string::npos)
+        << link.output();
+    target.command({"FLUSHALL"});
+    refill();
+    EXPECT_EQ(run_to_end(link, source, target, {bytes, "snapshot.on_existing_key=skip"}), 0)
+        << link.output();
+    EXPECT_EQ(target.command({"GET", "a"}).text, "old");
+    EXPECT_EQ(target.command({"GET", "b"}).text, "old");
+    EXPECT_EQ(key_count(target), key_count(source));
+    EXPECT_EQ(run_to_end(link, source, target, {bytes}), 0) << link.output();
+    EXPECT_EQ(describe(compare(source, target)), "");
+  }
+}
+
+TEST(Snapshot, MirrorRemovesWhatTheSourceDoesNotHave) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  fill(source, {.keys = 400, .seed = 34});
+  fill_strings(target, 3000);
+  RespClient client = target.client();
+  client.must({"SELECT", "5"});
+  client.must({"SET", "other", "database"});
+  Keyferry link(KEYFERRY_BINARY);
+
+  ASSERT_EQ(run_to_end(link, source, target, {"snapshot.mirror=true"}), 0) << link.output();
+
+  EXPECT_EQ(describe(compare(source, target)), "");
+  EXPECT_EQ(key_count(target), key_count(source));
+}
+
+TEST(Snapshot, CanBeLeftOut) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  fill_strings(source, 1000);
+  RespClient client = source.client();
+  client.must({"SELECT", "3"});
+  client.must({"SET", "before", "1"});
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), {"--set", "snapshot.enabled=false"});
+  wait_streaming(link);
+
+  client.must({"SET", "after", "2"});
+  drain(link);
+
+  EXPECT_EQ(key_count(target), 1u);
+  RespClient reader = target.client();
+  reader.must({"SELECT", "3"});
+  EXPECT_EQ(reader.must({"GET", "after"}).text, "2");
+}
+
+TEST(Snapshot, CanBeAll) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  fill_strings(source, 1000);
+  Keyferry link(KEYFERRY_BINARY);
+
+  link.run(source.uri(), target.uri(), {"--set", "stream.enabled=false"});
+
+  ASSERT_EQ(link.wait_exit(Millis{30000}), 0) << link.output();
+  EXPECT_EQ(describe(compare(source, target)), "");
+}
+
+TEST(Snapshot, ShowsTheClockSkew) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  wait_streaming(link);
+
+  const std::string skew = link.status("clock_skew_ms");
+
+  ASSERT_NE(skew, "");
+  ASSERT_NE(skew, "null");
+  EXPECT_LT(std::abs(std::stoi(skew)), 100) << skew;
+}
+
+RedisServer server_of(const char* name) {
+  ServerOptions options;
+  options.release = release(name);
+  return RedisServer(std::move(options));
+}
+
+bool is_missing(const char* name) {
+  return !release(name).unreachable.empty();
+}
+
+TEST(Snapshot, ScriptsOfAnOldSourceAreLoaded) {
+  if (is_missing("redis-6.0")) GTEST_SKIP();
+  RedisServer source = server_of("redis-6.0");
+  RedisServer target = source_server();
+  const std::string digest = source.command({"SCRIPT", "LOAD", "return 7"}).text;
+  Keyferry link(KEYFERRY_BINARY);
+
+  ASSERT_EQ(run_to_end(link, source, target, {}), 0) << link.output();
+
+  EXPECT_EQ(target.command({"EVALSHA", digest, "0"}).integer, 7);
+}
+
+TEST(Snapshot, NamesWhatATargetCannotHold) {
+  if (is_missing("redis-8.0")) GTEST_SKIP();
+  RedisServer source = server_of("redis-8.0");
+  RedisServer target = source_server();
+  source.command({"HSET", "h", "f", "v", "g", "w"});
+  source.command({"HPEXPIREAT", "h", "4000000000000", "FIELDS", "1", "f"});
+  Keyferry link(KEYFERRY_BINARY);
+
+  EXPECT_EQ(run_to_end(link, source, target, {}), 1);
+  EXPECT_NE(link.output().find("key \"h\" (database 0) would lose the expiry times of its fields"),
+            std::string::npos)
+      << link.output();
+
+  EXPECT_EQ(run_to_end(link, source, target, {"snapshot.on_lossy=warn"}), 0) << link.output();
+  EXPECT_EQ(target.command({"HGET", "h", "f"}).text, "v");
+}
+
+TEST(Snapshot, ImportModeLastsAsLongAsTheLink) {
+  if (is_missing("valkey-8.1")) GTEST_SKIP();
+  RedisServer source = source_server();
+  RedisServer target = server_of("valkey-8.1");
+  source.command({"SET", "short", "v", "PX", "1500"});
+  const auto mode = [&] { return target.command({"CONFIG", "GET", "import-mode"}).items[1].text; };
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  wait_streaming(link);
+  EXPECT_EQ(mode(), "yes");
+
+  // The key goes when the source says so; a renewed one stays whatever the target's clock says.
+  source.sigstop();
+  std::this_thread::sleep_for(Millis{2000});
+  EXPECT_EQ(target.command({"DBSIZE"}).integer, 1);
+  source.sigcont();
+  drain(link);
+
+  EXPECT_EQ(target.command({"DBSIZE"}).integer, 0);
+  EXPECT_EQ(mode(), "no");
+}
+
+}  // namespace
+}  // namespace keyferry::test
