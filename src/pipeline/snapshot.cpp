@@ -129,8 +129,8 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
   if (!error && options_.snapshot_mirror) error = co_await sink_.remove_leftovers();
   if (error) co_return error;
 
-  log_info("snapshot applied: keys={} bytes={} seconds={:.1f}",
-           sink_.stats().snapshot_keys - keys_before_, bytes,
+  log_info("snapshot applied: keys={} rewritten={} bytes={} seconds={:.1f}",
+           sink_.stats().snapshot_keys - keys_before_, sink_.stats().rewritten_keys, bytes,
            static_cast<double>(elapsed_ms(snapshot_began_, Clock::now())) / 1000);
   in_snapshot_ = false;
   in_stream_ = true;
