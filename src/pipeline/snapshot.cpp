@@ -3,6 +3,12 @@
 #include "keyferry/pipeline/pipeline.hpp"
 
 namespace keyferry {
+namespace {
+
+// Up to this size a value is decoded in one piece even when it may not be restored.
+constexpr std::size_t whole_max_bytes = 64 * 1024;
+
+}  // namespace
 
 Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   full_sync_ = std::move(full_sync);
@@ -29,7 +35,8 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   }
   watermark_.reset(full_sync_.position.offset);
   lag_.stream(full_sync_.position.replid);
-  reader_ = std::make_unique<rdb::RdbReader>();
+  reader_ = std::make_unique<rdb::RdbReader>(
+      std::max(whole_max_bytes, static_cast<std::size_t>(options_.snapshot_restore_max_bytes)));
   window_.clear();
   stream_db_ = 0;
   keys_total_ = 0;
@@ -52,11 +59,16 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
       co_return Error();
     }
     Error error;
-    if (event.kind == rdb::Event::Kind::key && options_.snapshot_enabled) {
-      // The hot case: no coroutine of its own.
-      if (sink_.must_ask(event, reader_->dialect(), true))
+    const bool is_plain = event.kind == rdb::Event::Kind::key && options_.snapshot_enabled;
+    const bool is_element = event.kind == rdb::Event::Kind::element && options_.snapshot_enabled;
+    if (is_plain || is_element) {
+      // The hot cases: no coroutine of their own.
+      if (is_plain && sink_.must_ask(event, reader_->dialect()))
         error = co_await sink_.ask_for_key(event);
-      if (!error) error = sink_.put_key(event, reader_->dialect(), nullptr);
+      if (!error) {
+        error = is_element ? sink_.add_element(*event.element)
+                           : sink_.put_key(event, reader_->dialect(), &reader_->templates());
+      }
       if (!error && sink_.must_pause()) error = co_await sink_.pause();
     } else {
       error = co_await take_event(event);
@@ -105,6 +117,23 @@ Task<Error> Pipeline::take_event(const rdb::Event& event) {
       co_return co_await sink_.load_function(event.text);
     case Kind::key:
       break;  // decode_snapshot takes them itself
+    case Kind::element:
+      break;
+    case Kind::big_key:
+      if (!options_.snapshot_enabled) break;
+      if (sink_.must_ask(event, reader_->dialect())) {
+        Error error = co_await sink_.ask_for_key(event);
+        if (error) co_return error;
+      }
+      co_return sink_.begin_key(event, reader_->dialect());
+    case Kind::big_key_end: {
+      if (!options_.snapshot_enabled) break;
+      Error error = sink_.end_key(event);
+      if (error) co_return error;
+      co_return co_await sink_.pause();
+    }
+    case Kind::skipped:
+      break;
     case Kind::end:
       if (event.checksum_disabled) log_info("snapshot: the source does not write checksums");
       snapshot_ended_ = true;

@@ -146,6 +146,8 @@ const char* describe(Choice::Loss loss) {
       return "the expiry times of its fields: the target has none";
     case Choice::Loss::remembered:
       return "the ids of its idempotent XADDs: no command sets them";
+    case Choice::Loss::key_meta:
+      return "the metadata that modules have attached to it";
     case Choice::Loss::value:
       return "its value: the target has no such type";
     case Choice::Loss::module:

@@ -273,9 +273,10 @@ bool RedisSink::rewrite_refused(HeldUnit& held, std::string& error) {
   return true;
 }
 
-bool RedisSink::must_ask(const rdb::Event& key, rdb::Dialect dialect, bool is_whole) const {
+bool RedisSink::must_ask(const rdb::Event& key, rdb::Dialect dialect) const {
   if (options_.snapshot_on_existing_key == ExistingKey::replace) return false;
-  return !is_whole || choose(key, dialect).way == rdb::Choice::Way::rewrite;
+  return key.kind == rdb::Event::Kind::big_key ||
+         choose(key, dialect).way == rdb::Choice::Way::rewrite;
 }
 
 Task<Error> RedisSink::ask_for_key(const rdb::Event& key) {

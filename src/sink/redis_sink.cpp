@@ -241,6 +241,9 @@ Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
   }
   load_.dialect = dialect;
   if (!load_.found.empty()) note_kept(key);
+  if (!key.key_meta.empty()) {
+    if (Error error = judge_loss(key.key, key.db, rdb::Choice::Loss::key_meta)) return error;
+  }
   const rdb::Choice choice = choose(key, dialect);
   if (choice.way != rdb::Choice::Way::raw) return put_foreign(key, choice, templates);
   Unit unit;

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "element_text.hpp"
 #include "packed_builder.hpp"
+#include "read_elements.hpp"
 #include "support/split.hpp"
 
 namespace keyferry::rdb {

@@ -18,6 +18,7 @@ struct Choice {
     nothing,
     field_ttls,  // the hash arrives, its fields never expire
     remembered,  // the stream arrives, but not the ids of its idempotent XADDs
+    key_meta,    // the key arrives without what modules have attached to it
     value,       // the target has no such type
     module,      // the target has no module for it
   };

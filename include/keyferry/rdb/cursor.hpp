@@ -33,6 +33,8 @@ class Cursor {
   std::size_t position() const { return position_; }
   // What was read so far is settled: a later failure comes back to here.
   void mark() { mark_ = position_; }
+  // Back to a position that was read before.
+  void return_to(std::size_t position) { position_ = mark_ = position; }
   // After a short read: how many bytes from the start of the piece the failed read would have
   // needed.
   std::size_t need_bytes() const { return need_; }

@@ -81,7 +81,6 @@ constexpr std::uint64_t max_elements = std::uint64_t{1} << 40;
 constexpr std::uint64_t slot_count = 16384;
 
 // First RDB versions of the opcodes that mean nothing, or something else, before.
-constexpr int first_version_with_slot_info = 12;
 constexpr int first_version_with_key_meta = 13;
 constexpr int first_version_with_templates = 15;
 constexpr int first_valkey_version = 80;

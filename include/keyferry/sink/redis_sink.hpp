@@ -76,7 +76,7 @@ class RedisSink {
   Task<Error> wait_for_room();
   // Whether the target must be asked by ask_for_key() before this key is put, because nothing in
   // the commands for it would spare a key that is there.
-  bool must_ask(const rdb::Event& key, rdb::Dialect dialect, bool is_whole) const;
+  bool must_ask(const rdb::Event& key, rdb::Dialect dialect) const;
   // The answer decides over the next put_key() or begin_key().
   Task<Error> ask_for_key(const rdb::Event& key);
   Task<Error> load_function(ByteView library);
