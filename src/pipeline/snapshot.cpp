@@ -126,12 +126,9 @@ Task<Error> Pipeline::take_event(const rdb::Event& event) {
         if (error) co_return error;
       }
       co_return sink_.begin_key(event, reader_->dialect());
-    case Kind::big_key_end: {
+    case Kind::big_key_end:
       if (!options_.snapshot_enabled) break;
-      Error error = sink_.end_key(event);
-      if (error) co_return error;
-      co_return co_await sink_.pause();
-    }
+      co_return co_await sink_.end_key(event);
     case Kind::skipped:
       break;
     case Kind::end:

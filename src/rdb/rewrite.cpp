@@ -260,6 +260,8 @@ void Rewriter::add_owned(const Element& element) {
     run_suffix_args_ = 6;
   }
   add_to_run({Digits(element.id)});
+  if (claims_.empty() || claims_.back().group != last_of_) claims_.push_back({last_of_, 0});
+  ++claims_.back().count;
 }
 
 void Rewriter::finish_stream() {

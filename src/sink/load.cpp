@@ -99,16 +99,43 @@ Error RedisSink::add_element(const rdb::Element& element) {
   return Error();
 }
 
-Error RedisSink::end_key(const rdb::Event& key) {
-  if (std::exchange(load_.skipping, false)) return Error();
+Task<Error> RedisSink::end_key(const rdb::Event& key) {
+  if (std::exchange(load_.skipping, false)) co_return Error();
   rdb::Rewriter& rewriter = *load_.rewriter;
   rewriter.end(key.type == rdb::type::string);
   send_part(rewriter.take(), true);
+  std::vector<rdb::Rewriter::Claims> claims = rewriter.claims();
   Error error;
   if (rewriter.lost_remembered())
     error = judge_loss(key.key, key.db, rdb::Choice::Loss::remembered);
   load_.rewriter.reset();
-  return error;
+  if (!error) error = co_await pause();
+  if (!error && rdb::has_stream_counters(nodes_.identity().traits))
+    error = co_await check_claims(key, std::move(claims));
+  co_return error;
+}
+
+// Whether every stream group has as many pending entries as it was given.
+Task<Error> RedisSink::check_claims(const rdb::Event& key,
+                                    std::vector<rdb::Rewriter::Claims> claims) {
+  const std::uint16_t owner = nodes_.map().owner_of(slot_of(key.key));
+  const Endpoint node = nodes_.map().masters()[owner == SlotMap::no_owner ? 0 : owner];
+  for (const rdb::Rewriter::Claims& wanted : claims) {
+    Bytes command = make_command({"XPENDING", key.key, wanted.group});
+    auto reply = co_await call_in(node, key.db, std::move(command));
+    if (!reply) co_return reply.error();
+    // An error: the stream has expired, or moved away meanwhile.
+    if (reply->items.empty()) continue;
+    const auto found = static_cast<std::uint64_t>(reply->items[0].integer);
+    if (found >= wanted.count) continue;
+    const std::string what = fmt::format(
+        "{} would lose {} pending entries of group \"{}\" whose messages were deleted; they only "
+        "travel with the whole stream, within snapshot.restore_max_bytes",
+        name_of(key.key, key.db), wanted.count - found, escaped(wanted.group));
+    Error error = lose(what, "LOSSY", options_.snapshot_on_lossy == LossPolicy::stop);
+    if (error) co_return error;
+  }
+  co_return Error();
 }
 
 Task<Error> RedisSink::pause() {

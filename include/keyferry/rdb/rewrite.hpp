@@ -27,6 +27,12 @@ inline bool operator<(const StreamId& a, const StreamId& b) {
 
 class Rewriter {
  public:
+  // How many pending entries a stream group was given.
+  struct Claims {
+    Bytes group;
+    std::uint64_t count = 0;
+  };
+
   struct Part {
     Bytes wire;
     std::uint32_t replies = 0;
@@ -51,6 +57,9 @@ class Rewriter {
   Part take();
 
   bool is_stream() const { return is_stream_; }
+  // Groups with pending entries. XCLAIM passes over ids whose entry is gone (Redis >= 7.0):
+  // XPENDING tells whether the target has as many.
+  const std::vector<Claims>& claims() const { return claims_; }
   // Whether the stream remembered ids of idempotent XADDs (Redis 8.6), which no command can set.
   bool lost_remembered() const { return lost_remembered_; }
 
@@ -115,6 +124,7 @@ class Rewriter {
   std::size_t next_ghost_ = 0;
   std::vector<Pending> pending_;
   bool pending_sorted_ = true;
+  std::vector<Claims> claims_;
   Pending claim_;  // what the ids of the running XCLAIM share
 };
 

@@ -69,7 +69,7 @@ class RedisSink {
   // must_pause().
   Error begin_key(const rdb::Event& key, rdb::Dialect dialect);
   Error add_element(const rdb::Element& element);
-  Error end_key(const rdb::Event& key);
+  Task<Error> end_key(const rdb::Event& key);
   bool must_pause() const { return !has_room() || (load_.alone && outstanding_units_ > 0); }
   Task<Error> pause();
   bool has_room() const;
@@ -159,6 +159,7 @@ class RedisSink {
   Bytes part_wire(Unit& unit, rdb::Rewriter::Part part) const;
   bool take_load_refusal(HeldUnit& held, std::string& error);
   bool rewrite_refused(HeldUnit& held, std::string& error);
+  Task<Error> check_claims(const rdb::Event& key, std::vector<rdb::Rewriter::Claims> claims);
   Task<Error> learn_modules();
   Task<Error> enter_import_mode();
   Task<Error> note_existing_keys();
