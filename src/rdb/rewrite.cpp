@@ -4,8 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "keyferry/resp/resp.hpp"
 
 namespace keyferry::rdb {
@@ -14,7 +12,8 @@ namespace {
 // Elements of one command: the target is not kept from other clients for longer than some 100 us.
 constexpr std::size_t run_max_elements = 512;
 
-// Short decimal texts on the stack.
+// Short decimal texts on the stack. Of a double the fewest digits that bring it back exactly;
+// infinities are "inf" and "-inf" to servers as well.
 class Digits {
  public:
   template <class T>
@@ -28,21 +27,9 @@ class Digits {
  private:
   template <class T>
   static std::size_t write(char* to, T value) {
-    return static_cast<std::size_t>(std::to_chars(to, to + 24, value).ptr - to);
+    return static_cast<std::size_t>(std::to_chars(to, to + 32, value).ptr - to);
   }
-  char bytes_[48];
-  std::size_t size_;
-};
-
-// 17 digits bring every double back exactly; infinities are "inf" and "-inf" to servers as well.
-class Score {
- public:
-  explicit Score(double value)
-      : size_(fmt::format_to_n(bytes_, sizeof bytes_, "{:.17g}", value).size) {}
-  operator ByteView() const { return {bytes_, size_}; }  // NOLINT: a text like any other
-
- private:
-  char bytes_[32];
+  char bytes_[64];
   std::size_t size_;
 };
 
@@ -73,7 +60,7 @@ void Rewriter::add(const Element& element) {
       return add_to_run({element.value});
     case Kind::scored_member:
       start_run("ZADD");
-      return add_to_run({Score(element.score), element.value});
+      return add_to_run({Digits(element.score), element.value});
     case Kind::field:
       return add_field(element);
     case Kind::entry:

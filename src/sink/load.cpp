@@ -321,21 +321,44 @@ Task<Error> RedisSink::ask_for_key(const rdb::Event& key) {
                   "the target already has " + name + " (snapshot.on_existing_key is fail)");
 }
 
-// One command by hand in a database that is not the control connection's own.
+// One command by hand, in any database, tried again while the node cannot be reached.
 Task<Result<RespValue>> RedisSink::call_in(Endpoint node, std::int32_t db, Bytes command) {
+  Backoff backoff(Millis(20), Millis(2000));
+  const TimePoint begin = Clock::now();
+  while (true) {
+    auto reply = co_await call_once(node, db, command);
+    const bool too_long = elapsed_ms(begin, Clock::now()) > options_.target.reconnect_max_s * 1000;
+    if (reply || stopping_ || too_long) co_return reply;
+    stats_.last_error = reply.error().what;
+    co_await sleep_for(backoff.next());
+  }
+}
+
+// The control connection is in database 0 but for this.
+Task<Result<RespValue>> RedisSink::call_once(Endpoint node, std::int32_t db, Bytes command) {
   const Millis limit(options_.target.reply_timeout_ms);
   const Bytes select = make_command({"SELECT", std::to_string(db)});
   const Bytes select_0 = make_command({"SELECT", "0"});
   if (db != 0) {
     auto selected = co_await nodes_.call(node, select, limit);
-    if (!selected) co_return selected.error();
+    if (!selected || selected->is_error()) co_return selected;
   }
   auto reply = co_await nodes_.call(node, std::move(command), limit);
-  if (db != 0) {
-    auto back = co_await nodes_.call(node, select_0, limit);
-    if (!back) co_return back.error();
-  }
+  if (!reply || db == 0) co_return reply;
+  auto back = co_await nodes_.call(node, select_0, limit);
+  if (!back) co_return back.error();
   co_return reply;
+}
+
+Task<Error> RedisSink::tell_masters(Bytes command) {
+  const std::vector<Endpoint> masters = nodes_.map().masters();
+  for (const Endpoint& node : masters) {
+    auto reply = co_await call_in(node, 0, command);
+    if (!reply) co_return with_context("target " + to_string(node), reply.error());
+    if (reply->is_error())
+      co_return Error(Errc::data_refused, "target " + to_string(node) + ": " + reply->text);
+  }
+  co_return Error();
 }
 
 Task<Error> RedisSink::load_function(ByteView library) {
@@ -345,12 +368,12 @@ Task<Error> RedisSink::load_function(ByteView library) {
   }
   Bytes command;
   rdb::append_function_load(command, library);
-  co_return co_await nodes_.tell_all(std::move(command));
+  co_return co_await tell_masters(std::move(command));
 }
 
 Task<Error> RedisSink::load_script(ByteView body) {
   Bytes command = make_command({"SCRIPT", "LOAD", body});
-  co_return co_await nodes_.tell_all(std::move(command));
+  co_return co_await tell_masters(std::move(command));
 }
 
 // MODULE LIST: an array of maps, flat in RESP2, with "name". Where it is not allowed there is none.

@@ -192,7 +192,8 @@ void RedisSink::acknowledge(Watermark::Ticket ticket, const Answered& answered,
   outstanding_units_ -= answered.units;
   outstanding_bytes_ -= answered.bytes;
   stats_.applied += answered.commands;
-  watermark_.ack(ticket, answered.units);
+  // A batch whose units were all answered elsewhere may be forgotten by now.
+  if (answered.units > 0) watermark_.ack(ticket, answered.units);
   if (on_applied) on_applied(answered.commands, received);
   if (has_room() || outstanding_units_ == 0) room_.notify();
 }
@@ -226,9 +227,16 @@ Task<Error> RedisSink::require_db(std::int32_t db) {
     co_return Error(Errc::data_refused,
                     fmt::format("the source uses database {}; a cluster target has only 0", db));
   }
-  Error error = co_await nodes_.probe_db(db);
-  if (!error) known_dbs_.insert(db);
-  co_return error;
+  const Endpoint node = nodes_.map().masters().front();
+  Bytes ping = make_command({"PING"});
+  auto reply = co_await call_in(node, db, std::move(ping));
+  if (!reply) co_return with_context("target " + to_string(node), reply.error());
+  if (reply->is_error()) {
+    co_return Error(Errc::usage, fmt::format("target {} has no database {}: {}", to_string(node),
+                                             db, reply->text));
+  }
+  known_dbs_.insert(db);
+  co_return Error();
 }
 
 Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,

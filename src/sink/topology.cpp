@@ -178,22 +178,6 @@ Task<Error> TargetNodes::find_keys(bool& found) {
   co_return Error();
 }
 
-Task<Error> TargetNodes::probe_db(std::int32_t db) {
-  const Endpoint node = map_.masters().front();
-  const Millis limit(options_.reply_timeout_ms);
-  const Bytes select = make_command({"SELECT", std::to_string(db)});
-  auto reply = co_await call(node, select, limit);
-  if (!reply) co_return named(node, reply.error());
-  if (reply->is_error()) {
-    co_return Error(Errc::usage, fmt::format("target {} has no database {}: {}", to_string(node),
-                                             db, reply->text));
-  }
-  const Bytes select_0 = make_command({"SELECT", "0"});
-  auto back = co_await call(node, select_0, limit);
-  if (!back) co_return named(node, back.error());
-  co_return Error();
-}
-
 Task<void> TargetNodes::take_turn() {
   while (busy_)
     co_await free_.wait();

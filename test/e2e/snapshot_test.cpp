@@ -2,6 +2,7 @@
 // are there already, losses, and the options that leave a half of the link out.
 #include "e2e/link.hpp"
 #include "support/cluster.hpp"
+#include "support/fault_proxy.hpp"
 
 namespace keyferry::test {
 namespace {
@@ -126,6 +127,65 @@ TEST(Snapshot, NamesPendingMessagesOfLargeStreams) {
                                "group \"workers\" whose messages were deleted"),
             std::string::npos)
       << link.output();
+}
+
+// Values that go in many parts, sent again whatever part the link breaks in.
+TEST(Snapshot, LargeValuesSurviveLostConnections) {
+  RedisServer source = source_server();
+  fill(source, {.keys = 20, .seed = 36});
+  acknowledge_deleted(source.client());
+  RespClient client = source.client();
+  const std::string value(2000, 'v');
+  for (int i = 1; i <= 3000; ++i) {
+    client.append({"RPUSH", "many", value + std::to_string(i)});
+    client.append({"XADD", "log", std::to_string(i) + "-0", "f", value});
+    client.append({"APPEND", "text", value + std::to_string(i)});
+  }
+  client.flush();
+  for (int i = 0; i < 9000; ++i)
+    client.read();
+  for (const Direction direction : {Direction::to_server, Direction::to_client}) {
+    RedisServer target = source_server();
+    FaultProxy proxy(target.host(), target.port());
+    Keyferry link(KEYFERRY_BINARY);
+    proxy.throttle(Direction::to_server, 20 * 1024 * 1024);
+    link.run(source.uri(), proxy.uri(),
+             {"--stop-when", "snapshot", "--set", "snapshot.restore_max_bytes=0"});
+    ASSERT_TRUE(link.wait_status("phase", "snapshot", Millis{10000})) << link.output();
+    const std::uint64_t step = direction == Direction::to_server ? 1234567 : 51;
+    while (link.is_running()) {
+      const std::uint64_t cuts = proxy.cuts();
+      proxy.cut_after(direction, step);
+      wait_for(Millis{2000}, [&] { return proxy.cuts() > cuts || !link.is_running(); });
+      if (proxy.cuts() > 12) break;
+    }
+    proxy.throttle(Direction::to_server, 0);
+
+    ASSERT_EQ(link.wait_exit(Millis{60000}), 0) << link.output();
+    EXPECT_GT(proxy.cuts(), 5u);
+    EXPECT_EQ(describe(compare(source, target, exact())), "");
+  }
+}
+
+TEST(Snapshot, LargeValuesWaitForATargetOutOfMemory) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  fill(source, {.keys = 20, .seed = 37});
+  acknowledge_deleted(source.client());
+  Keyferry link(KEYFERRY_BINARY);
+  target.command({"CONFIG", "SET", "maxmemory", "3mb"});
+  link.run(source.uri(), target.uri(),
+           {"--stop-when", "snapshot", "--set", "snapshot.restore_max_bytes=0"});
+  // More room now and then: refusals come and go while parts are in flight.
+  for (int mb = 4; mb < 9; ++mb) {
+    std::this_thread::sleep_for(Millis{200});
+    target.command({"CONFIG", "SET", "maxmemory", std::to_string(mb) + "mb"});
+  }
+  EXPECT_NE(link.status("counters.retried"), "0");
+  target.command({"CONFIG", "SET", "maxmemory", "0"});
+
+  ASSERT_EQ(link.wait_exit(Millis{60000}), 0) << link.output();
+  EXPECT_EQ(describe(compare(source, target, exact())), "");
 }
 
 TEST(Snapshot, MirrorRemovesWhatTheSourceDoesNotHave) {

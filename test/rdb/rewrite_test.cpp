@@ -98,7 +98,7 @@ TEST(Rewriter, DeletesTheKeyBeforeTheFirstElement) {
   EXPECT_EQ(whole({with_value(Kind::item, "x"), with_value(Kind::item, "y")}),
             "UNLINK k\nRPUSH k x y\n");
   EXPECT_EQ(whole({with_value(Kind::member, "x")}), "UNLINK k\nSADD k x\n");
-  EXPECT_EQ(whole({one, two}), "UNLINK k\nZADD k 0.10000000000000001 a -inf b\n");
+  EXPECT_EQ(whole({one, two}), "UNLINK k\nZADD k 0.1 a -inf b\n");
   EXPECT_EQ(whole({field("f", "v")}, redis8, 0), "UNLINK k\nHSET k f v\nPEXPIREAT k 1\n");
 }
 

@@ -16,8 +16,8 @@ struct FakeMasterOptions {
   // A snapshot that no memory should hold: behind `rdb` come so many pieces of one size, then
   // `tail`.
   std::uint64_t pieces = 0;
-  std::function<std::string(std::uint64_t index)> piece;
-  std::string tail;
+  std::function<std::string(std::uint64_t index)> piece = nullptr;
+  std::string tail = "";
 };
 
 class FakeMaster {

@@ -43,7 +43,7 @@ struct Options {
   bool snapshot_enabled = true;
   ExistingKey snapshot_on_existing_key = ExistingKey::replace;
   bool snapshot_mirror = false;
-  std::int64_t snapshot_restore_max_bytes = std::int64_t{1024} * 1024;
+  std::int64_t snapshot_restore_max_bytes = std::int64_t{4} * 1024 * 1024;
   LossPolicy snapshot_on_lossy = LossPolicy::stop;
   ModulePolicy snapshot_on_unknown_module = ModulePolicy::stop;
   bool stream_enabled = true;

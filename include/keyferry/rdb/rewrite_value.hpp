@@ -18,7 +18,7 @@ struct WholeValue {
 };
 
 struct RewrittenValue {
-  Rewriter::Part part;          // no replies: there was no element
+  Rewriter::Part part;           // no replies: there was no element
   bool lost_remembered = false;  // see Rewriter::lost_remembered
 };
 

@@ -166,6 +166,8 @@ class RedisSink {
   Task<Error> scan_node(Endpoint node, std::int32_t db, bool remove, std::uint64_t& removed);
   Task<Error> for_each_target_db(bool remove, std::uint64_t& removed);
   Task<Result<RespValue>> call_in(Endpoint node, std::int32_t db, Bytes command);
+  Task<Result<RespValue>> call_once(Endpoint node, std::int32_t db, Bytes command);
+  Task<Error> tell_masters(Bytes command);
 
   // refusals (settle.cpp)
   void on_refused(Lane& lane, HeldUnit held, const std::string& error);

@@ -59,8 +59,6 @@ class TargetNodes {
   Task<Error> tell_all(Bytes command);
   // Whether any master holds a key.
   Task<Error> find_keys(bool& found);
-  // Asks whether database `db` exists, by selecting it. Error usage when it does not.
-  Task<Error> probe_db(std::int32_t db);
   // A command by hand, over a connection that is kept for that node; callers take turns.
   Task<Result<RespValue>> call(Endpoint node, Bytes command, Millis limit);
   // Sends `wire` and steps over `replies` replies; the result is the first error among them, empty

@@ -15,8 +15,8 @@
 namespace keyferry {
 
 // The version we announce: the newest whose RDB we read. To 9.0.0 and up Valkey >= 9 writes its own
-// dialect, and refuses older ones a full sync when a hash field expires; 9.2 would put commands into
-// the snapshot.
+// dialect, and refuses older ones a full sync when a hash field expires; 9.2 would put commands
+// into the snapshot.
 inline constexpr std::string_view announced_version = "9.1.0";
 
 // A place in one replication history: `offset` bytes of the stream of `replid` have been received.
