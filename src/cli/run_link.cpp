@@ -2,12 +2,11 @@
 
 #include <csignal>
 
-#include <malloc.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <malloc.h>
 
 #include "keyferry/admin/http.hpp"
 #include "keyferry/base/log.hpp"
