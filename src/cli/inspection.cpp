@@ -5,11 +5,13 @@
 namespace keyferry {
 namespace {
 
+constexpr const char* plain = "plain";
+
 // How a string lies in the snapshot, from the first byte of its value.
 const char* string_encoding_name(ByteView value) {
   constexpr std::uint8_t special = 0xc0;
   const auto first = static_cast<std::uint8_t>(value.empty() ? 0 : value.front());
-  if (first < special) return "plain";
+  if (first < special) return plain;
   return first == (special | rdb::string_encoding::lzf) ? "lzf" : "integer";
 }
 
@@ -56,7 +58,7 @@ void Inspection::on_event(const rdb::Event& event) {
       value_at_ = reader_.offset();
       break;
     case Kind::big_key_end:
-      end_key(reader_.offset() - value_at_);
+      end_key(event.key, reader_.offset() - value_at_);
       break;
     case Kind::end:
       summary_.end(event.checksum_disabled);
@@ -71,8 +73,7 @@ void Inspection::on_event(const rdb::Event& event) {
 }
 
 void Inspection::begin_key(const rdb::Event& event, bool is_whole) {
-  const rdb::ValueType type = rdb::value_type(event.type, reader_.dialect());
-  facts_.key.assign(event.key);
+  const rdb::ValueType& type = rdb::value_type(event.type, reader_.dialect());
   facts_.db = event.db;
   facts_.type = event.type;
   facts_.data = type.data;
@@ -94,8 +95,9 @@ void Inspection::on_element(const rdb::Element& element) {
   if (form_ == Form::json) json_.element(element);
 }
 
-void Inspection::end_key(std::uint64_t bytes) {
+void Inspection::end_key(ByteView key, std::uint64_t bytes) {
   ++keys_;
+  facts_.key = key;
   facts_.bytes = bytes;
   if (form_ == Form::json) {
     json_.end_key(bytes);
@@ -106,13 +108,20 @@ void Inspection::end_key(std::uint64_t bytes) {
 
 void Inspection::on_key(const rdb::Event& event) {
   begin_key(event, true);
+  // The end of a plain string was found by its length: there is nothing in it to be damaged.
+  const bool is_plain =
+      form_ == Form::summary && event.type == rdb::type::string && facts_.encoding == plain;
+  if (is_plain) {
+    end_key(event.key, event.value.size());
+    return;
+  }
   if (facts_.data != rdb::DataType::module) {
     read_elements(event);
   } else if (form_ == Form::json) {
     json_.raw_value(event.value);
   }
   // A line that breaks off says as much.
-  if (!error_) end_key(event.value.size());
+  if (!error_) end_key(event.key, event.value.size());
 }
 
 void Inspection::read_elements(const rdb::Event& event) {

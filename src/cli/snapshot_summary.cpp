@@ -7,7 +7,9 @@
 namespace keyferry {
 namespace {
 
-constexpr auto is_bigger = [](const KeyFacts& a, const KeyFacts& b) { return a.bytes > b.bytes; };
+constexpr auto is_bigger = [](const auto& a, const auto& b) {
+  return a.facts.bytes > b.facts.bytes;
+};
 
 std::string count_line(const char* what, std::uint64_t count) {
   return count == 0 ? std::string() : fmt::format("{}: {}\n", what, count);
@@ -28,17 +30,22 @@ void SnapshotSummary::add_key(const KeyFacts& key) {
     current_ = &databases_[key.db];
   }
   (*current_)[static_cast<std::size_t>(key.data)].add(key);
-  encodings_[{key.type, key.encoding}].add(key);
+  const Encoding encoding{key.type, key.encoding};
+  if (encoding != last_encoding_) {
+    last_encoding_ = encoding;
+    last_encoding_row_ = &encodings_[encoding];
+  }
+  last_encoding_row_->add(key);
   keep_if_big(key);
 }
 
 void SnapshotSummary::keep_if_big(const KeyFacts& key) {
   if (biggest_.size() == biggest_count) {
-    if (key.bytes <= biggest_.front().bytes) return;
+    if (key.bytes <= biggest_.front().facts.bytes) return;
     std::pop_heap(biggest_.begin(), biggest_.end(), is_bigger);
     biggest_.pop_back();
   }
-  biggest_.push_back(key);
+  biggest_.push_back({key, std::string(key.key)});
   std::push_heap(biggest_.begin(), biggest_.end(), is_bigger);
 }
 
@@ -86,13 +93,13 @@ std::string SnapshotSummary::text(const rdb::RdbReader& reader, std::uint64_t su
         which.second);
     out += fmt::format(line, which.first, name, row.keys, row.with_expiry, row.elements, row.bytes);
   }
-  std::vector<KeyFacts> biggest = biggest_;
+  std::vector<BigKey> biggest = biggest_;
   std::sort(biggest.begin(), biggest.end(), is_bigger);
   if (!biggest.empty()) out += "\nbiggest keys\n";
-  for (const KeyFacts& key : biggest) {
+  for (const auto& [key, name] : biggest) {
     out += fmt::format("{:>5}  {:<28} {:>12} bytes {:>12} elements  \"{}\"\n", key.db,
                        fmt::format("{} {}", rdb::data_type_name(key.data), key.encoding), key.bytes,
-                       key.elements, escaped(key.key));
+                       key.elements, escaped(name));
   }
   return out;
 }

@@ -39,7 +39,7 @@ class Inspection {
   void on_key(const rdb::Event& event);
   void begin_key(const rdb::Event& event, bool is_whole);
   void on_element(const rdb::Element& element);
-  void end_key(std::uint64_t bytes);
+  void end_key(ByteView key, std::uint64_t bytes);
   void read_elements(const rdb::Event& event);
 
   Form form_;

@@ -15,7 +15,7 @@ namespace keyferry {
 
 // One key, once its value was read.
 struct KeyFacts {
-  std::string key;
+  ByteView key;
   std::int32_t db = 0;
   std::uint8_t type = 0;
   rdb::DataType data = rdb::DataType::string;
@@ -54,8 +54,15 @@ class SnapshotSummary {
   std::int32_t current_db_ = -1;
   Types* current_ = nullptr;
   // By type and encoding (a literal of the type table, or one of the string encodings).
-  std::map<std::pair<std::uint8_t, const char*>, Row> encodings_;
-  std::vector<KeyFacts> biggest_;  // a heap, the smallest in front
+  using Encoding = std::pair<std::uint8_t, const char*>;
+  std::map<Encoding, Row> encodings_;
+  Encoding last_encoding_{0xff, nullptr};
+  Row* last_encoding_row_ = nullptr;
+  struct BigKey {
+    KeyFacts facts;
+    std::string key;
+  };
+  std::vector<BigKey> biggest_;  // a heap, the smallest in front
   const char* checksum_ = "not reached";
 };
 
