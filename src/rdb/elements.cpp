@@ -377,6 +377,8 @@ bool ElementReader::open_node(Cursor& in, Element& element) {
   if (container == plain_container) {
     element.kind = Element::Kind::item;
     element.value = in.string(value_scratch_);
+    // Only elements too large for a packed node stand alone; servers refuse this (8.6.3, DUMP).
+    if (in.ok() && element.value.empty()) in.fail("a list node is empty");
   } else if (container == packed_container) {
     blob_.open(in, format_);
   } else {

@@ -66,11 +66,6 @@ std::size_t check_back_length(ByteView behind, std::size_t entry_size) {
 
 }  // namespace
 
-PackedReader::Status PackedReader::fail(const char* problem) {
-  problem_ = problem;
-  return Status::corrupt;
-}
-
 bool PackedReader::open(Format format, ByteView blob) {
   format_ = format;
   count_ = 0;
@@ -232,29 +227,8 @@ PackedReader::Status PackedReader::next_intset(ByteView blob, PackedEntry& entry
   return Status::entry;
 }
 
-PackedReader::Status PackedReader::next_listpack(ByteView blob, PackedEntry& entry) {
-  const ByteView rest = blob.substr(at_, end_ - at_);
-  const std::uint8_t first = byte_at(rest, 0);
-  std::size_t size = 0;
-  if (first < 0x80) {
-    size = put_number(entry, first, 1);
-  } else if (first < 0xc0) {
-    size = put_text(entry, rest, 1, first & 0x3fU);
-  } else {
-    size = wide_listpack_entry(rest, entry);
-  }
-  if (size == 0) return fail("a listpack entry is damaged");
-  // Nearly all entries are shorter than 128 bytes: one byte of back length.
-  std::size_t back = 0;
-  if (size < 128) {
-    back = size < rest.size() && byte_at(rest, size) == size ? 1 : 0;
-  } else {
-    back = check_back_length(rest.substr(size), size);
-  }
-  if (back == 0) return fail("a listpack entry is wrong about its own length");
-  at_ += size + back;
-  ++count_;
-  return Status::entry;
+std::size_t PackedReader::long_back_length(ByteView behind, std::size_t entry_size) {
+  return check_back_length(behind, entry_size);
 }
 
 // Entries whose first byte is 0xc0 or more; 0 when the entry cannot be right (Redis 5.0 listpack.c

@@ -288,8 +288,8 @@ bool RdbReader::skip_slot_info(Cursor& in) {
 }
 
 bool RdbReader::start_key(Cursor& in, std::uint8_t code) {
-  value_type_ = value_type(code, dialect_);
-  if (value_type_.name == nullptr) {
+  value_type_ = &value_type(code, dialect_);
+  if (value_type_->name == nullptr) {
     refuse_unknown(in, code);
     return false;
   }
@@ -300,8 +300,8 @@ bool RdbReader::start_key(Cursor& in, std::uint8_t code) {
   key_size_ = key.size();
   value_at_ = in.position();
   key_at_ = value_at_ - (key_in_scratch_ ? 0 : key_size_);
-  if (value_type_.layout != nullptr) {
-    walker_.start(value_type_.layout);
+  if (value_type_->layout != nullptr) {
+    walker_.start(value_type_->layout);
   } else {
     elements_.start(code, dialect_, &templates_);
     elements_walked_ = 0;
@@ -311,7 +311,7 @@ bool RdbReader::start_key(Cursor& in, std::uint8_t code) {
 }
 
 bool RdbReader::walk_value(Cursor& in, ByteView bytes) {
-  return value_type_.layout != nullptr ? walker_.walk(in) : walk_elements(in, bytes);
+  return value_type_->layout != nullptr ? walker_.walk(in) : walk_elements(in, bytes);
 }
 
 // Steps over a value that only its elements delimit.
@@ -340,20 +340,21 @@ bool RdbReader::walk_elements(Cursor& in, ByteView bytes) {
 
 // Whether a value of at least `size` raw bytes, whose end was not seen, is given out as elements.
 bool RdbReader::is_big(std::size_t size) const {
-  return size > value_max_bytes_ && size > max_empty_value && value_type_.data != DataType::module;
+  return size > value_max_bytes_ && size > max_empty_value && value_type_->data != DataType::module;
 }
 
 bool RdbReader::finish_value(Cursor& in, ByteView bytes, Event& event) {
   if (!walk_value(in, bytes)) return false;
-  const bool is_empty = value_type_.layout != nullptr ? walker_.saw_empty() : elements_walked_ == 0;
-  if (is_empty && value_type_.refuses_empty) {
+  const bool is_empty =
+      value_type_->layout != nullptr ? walker_.saw_empty() : elements_walked_ == 0;
+  if (is_empty && value_type_->refuses_empty) {
     ++empty_keys_skipped_;
     attributes_ = {};
     stage_ = Stage::record;
     return false;
   }
   const std::size_t size = in.position() - value_at_;
-  if (size > value_max_bytes_ && value_type_.data != DataType::module) {
+  if (size > value_max_bytes_ && value_type_->data != DataType::module) {
     in.return_to(value_at_);
     announce_big(bytes, event);
     return true;

@@ -199,10 +199,11 @@ void StreamValue::read_pairs(Cursor& in, ByteView bytes, Blob& blob, bool same_f
 }
 
 void StreamValue::fill_pairs(ByteView blob, bool same_fields, Element& element) {
-  pairs_.clear();
+  pairs_.resize(values_.size() * (same_fields ? 2 : 1));
+  ByteView* out = pairs_.data();
   for (std::size_t i = 0; i < values_.size(); ++i) {
-    if (same_fields) pairs_.push_back(text_at(fields_[i], blob));
-    pairs_.push_back(text_at(values_[i], blob));
+    if (same_fields) *out++ = text_at(fields_[i], blob);
+    *out++ = text_at(values_[i], blob);
   }
   element.pairs = pairs_;
 }
@@ -246,7 +247,7 @@ StreamValue::Place StreamValue::place_of(const PackedEntry& entry, ByteView blob
 }
 
 ByteView StreamValue::text_at(Place place, ByteView blob) const {
-  return (place.is_number ? ByteView(number_text_) : blob).substr(place.at, place.size);
+  return {(place.is_number ? number_text_.data() : blob.data()) + place.at, place.size};
 }
 
 // --- behind the entries

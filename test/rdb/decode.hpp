@@ -88,7 +88,9 @@ struct Reading {
     }
   }
 
-  bool ended() const { return !lines.empty() && lines.back().starts_with("end"); }
+  bool ended() const {
+    return !lines.empty() && (lines.back() == "end" || lines.back() == "end, no checksum");
+  }
 };
 
 // What the caller holds: the unread bytes in a buffer of exactly their size, new at every call, so

@@ -274,6 +274,77 @@ TEST(ElementReader, ReadsHashesWithTemplates) {
       &templates);
 }
 
+struct BadCase {
+  std::uint8_t type;
+  Bytes value;
+  const char* problem;
+  Dialect dialect = newest;
+};
+
+TEST(ElementReader, SaysWhatIsWrong) {
+  using test::lp_number;
+  using test::lp_text;
+  const Bytes half_pair = string(test::listpack({lp_text("a")}));
+  const Bytes zero8(8, '\0');
+  const Bytes not_a_number = test::little_endian(0x7ff8000000000000, 8);
+  const Bytes rest = length(0) + length(0) + length(0) + length(0);
+  const auto node = [](std::int64_t live, std::int64_t deleted, std::int64_t size) {
+    return length(1) +
+           test::stream_node(1, 0,
+                             {lp_number(live), lp_number(deleted), lp_number(0), lp_number(0),
+                              lp_number(2), lp_number(0), lp_number(0), lp_number(size)});
+  };
+  const Bytes group = length(0) + length(0) + length(0) + length(0) + length(1) + string("g") +
+                      length(0) + length(0);
+  const Bytes pending = length(1) + id16(1, 0) + zero8 + length(1);
+  const BadCase cases[] = {
+      {7, length(1) + length(0), "a module's value can only be understood by its module"},
+      {3, length(1) + string("a") + "\xfd", "a score is no number"},
+      {3, length(1) + string("a") + raw("\x02") + "1x", "a score is no number"},
+      {5, length(1) + string("a") + not_a_number, "a score is no number"},
+      {17, string(test::listpack({lp_text("a"), lp_text("nan")})), "a score is no number"},
+      {16, half_pair, "a packed value ends inside of an element"},
+      {17, half_pair, "a packed value ends inside of an element"},
+      {25, zero8 + string(test::listpack({lp_text("a"), lp_text("b"), lp_text("c")})),
+       "a field's expiry is no number"},
+      {18, length(1) + length(3) + string("a"), "a list node is of unknown kind"},
+      {18, length(1) + length(1) + string(""), "a list node is empty"},
+      {15, length(1) + string("short"), "a stream node has no 16-byte ID"},
+      {15, node(2, 0, 3) + rest, "a stream node has fewer entries than it says"},
+      {15, node(0, 1, 3) + rest, "a stream node has more entries than it says"},
+      {15, node(1, 0, 5) + rest, "a stream entry is wrong about its own length"},
+      {15, group + pending + length(0),
+       "a pending entry of a stream's group belongs to no consumer"},
+      {15, group + pending + length(1) + string("c") + zero8 + length(2) + id16(1, 0) + id16(1, 0),
+       "the consumers of a stream's group hold more entries than are pending"},
+      {28,
+       length(2) + length(0) + length(1) + length(0) + string("a") + length(1) + length(0) +
+           string("b"),
+       "the indexes of an array do not ascend"},
+      {28, length(1) + length(0) + length(1) + length(4), "an array's element is of unknown kind"},
+      {29, length(2), "the field names of a hash are of unknown form"},
+      {29, length(1) + length(2) + string("b") + string("a"),
+       "the field names of a hash are not in order"},
+      {29, length(1) + length(1) + string("f") + string(test::listpack({lp_number(0)})),
+       "a hash has fewer values than its template has fields"},
+      {29,
+       length(1) + length(1) + string("f") +
+           string(test::listpack({lp_number(0), lp_text("v"), lp_text("w")})),
+       "a hash has more values than its template has fields"},
+      {30, string(test::listpack({lp_number(5), lp_text("v")})),
+       "a hash refers to a template that the snapshot does not have"},
+      {30, string(test::listpack({lp_text("v")})), "a hash does not begin with its template"},
+  };
+  for (const BadCase& row : cases) {
+    SCOPED_TRACE(row.problem);
+    keyferry::test::for_each_split(row.value + "next", [&](const std::vector<ByteView>& pieces) {
+      const Elements got = read_elements(pieces, row.type, row.dialect);
+      EXPECT_EQ(got.status, Status::error);
+      EXPECT_EQ(got.problem, row.problem);
+    });
+  }
+}
+
 TEST(ElementReader, GivesALongCompressedStringInParts) {
   // 3 MiB of a repeating letter: copies that overlap themselves, from far more output than input.
   Bytes blob = raw("\x00") + "q";

@@ -59,7 +59,7 @@ class Blob {
 
   // The bytes of the blob, given the bytes that are offered now.
   ByteView view(ByteView offered) const {
-    return in_scratch_ ? ByteView(scratch_) : offered.substr(at_, size_);
+    return {in_scratch_ ? scratch_.data() : offered.data() + at_, size_};
   }
 
  private:

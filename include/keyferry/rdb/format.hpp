@@ -142,7 +142,7 @@ struct ValueType {
 // Types common to Redis and Valkey (below first_dialect_type), and those of the Redis dialect, by
 // type byte. Type 6 (module of 4.0 release candidates) cannot be stepped over; 8 was never used; 33
 // is reserved.
-constexpr std::array<ValueType, 33> redis_types = {{
+inline constexpr std::array<ValueType, 33> redis_types = {{
     /*  0 RDB 1, Redis 2.2  */ {"string", DataType::string, "plain", layout::one_string},
     /*  1 RDB 1, Redis 2.2  */ {"list", DataType::list, "linkedlist", layout::strings, true},
     /*  2 RDB 1, Redis 2.2  */ {"set", DataType::set, "hashtable", layout::strings, true},
@@ -194,20 +194,23 @@ constexpr std::uint8_t first_dialect_type = 22;
 
 // Valkey's own types, from first_dialect_type on (Valkey 9.1.2 rdb.h). 23 (RDB 81) is not read: a
 // source only writes it to replicas that announce Valkey 9.2.
-constexpr std::array<ValueType, 1> valkey_types = {{
+inline constexpr std::array<ValueType, 1> valkey_types = {{
     /* 22 RDB 80, Valkey 9.0 */ {"hash_2", DataType::hash, "hashtable", "(ss8)", true, 80},
 }};
 
+// Stands for every type byte that this reader does not know.
+inline constexpr ValueType no_value_type;
+
 // The row of `byte` in `dialect`; its name is nullptr when this reader cannot step over such a
-// value.
-constexpr ValueType value_type(std::uint8_t byte, Dialect dialect) {
-  ValueType row;
+// value. The row lives as long as the program.
+constexpr const ValueType& value_type(std::uint8_t byte, Dialect dialect) {
+  const ValueType* row = &no_value_type;
   if (byte < first_dialect_type || dialect.family == Family::redis) {
-    if (byte < redis_types.size()) row = redis_types[byte];
+    if (byte < redis_types.size()) row = &redis_types[byte];
   } else if (byte - std::size_t{first_dialect_type} < valkey_types.size()) {
-    row = valkey_types[byte - std::size_t{first_dialect_type}];
+    row = &valkey_types[byte - std::size_t{first_dialect_type}];
   }
-  return row.since <= dialect.version ? row : ValueType{};
+  return row->since <= dialect.version ? *row : no_value_type;
 }
 
 }  // namespace keyferry::rdb

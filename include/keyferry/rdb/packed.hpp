@@ -44,7 +44,10 @@ class PackedReader {
   const char* problem() const { return problem_; }
 
  private:
-  Status fail(const char* problem);
+  Status fail(const char* problem) {
+    problem_ = problem;
+    return Status::corrupt;
+  }
   Status finish();
   bool open_zipmap(ByteView blob);
   bool open_ziplist(ByteView blob);
@@ -54,8 +57,9 @@ class PackedReader {
   Status next_ziplist(ByteView blob, PackedEntry& entry);
   Status next_intset(ByteView blob, PackedEntry& entry);
   Status next_listpack(ByteView blob, PackedEntry& entry);
-  std::size_t wide_listpack_entry(ByteView rest, PackedEntry& entry);
-  std::size_t ziplist_entry(ByteView rest, PackedEntry& entry);
+  static std::size_t long_back_length(ByteView behind, std::size_t entry_size);
+  static std::size_t wide_listpack_entry(ByteView rest, PackedEntry& entry);
+  static std::size_t ziplist_entry(ByteView rest, PackedEntry& entry);
 
   Format format_ = Format::listpack;
   std::size_t at_ = 0;
@@ -69,6 +73,37 @@ class PackedReader {
   std::int64_t last_number_ = 0;  // intset
   const char* problem_ = "";
 };
+
+// In the header because nearly every element of a new snapshot comes through here.
+inline PackedReader::Status PackedReader::next_listpack(ByteView blob, PackedEntry& entry) {
+  const ByteView rest(blob.data() + at_, end_ - at_);
+  const auto first = static_cast<std::uint8_t>(rest.front());
+  std::size_t size = 0;
+  if (first < 0x80) {  // 7-bit number
+    entry.is_number = true;
+    entry.number = first;
+    size = 1;
+  } else if (first < 0xc0) {  // text of up to 63 bytes
+    size = 1 + std::size_t{first & 0x3fU};
+    if (size > rest.size()) return fail("a listpack entry is damaged");
+    entry.is_number = false;
+    entry.text = ByteView(rest.data() + 1, size - 1);
+  } else {
+    size = wide_listpack_entry(rest, entry);
+    if (size == 0) return fail("a listpack entry is damaged");
+  }
+  // Nearly all entries are shorter than 128 bytes: one byte of back length.
+  std::size_t back = 0;
+  if (size < 128) {
+    back = size < rest.size() && static_cast<std::uint8_t>(rest[size]) == size ? 1 : 0;
+  } else {
+    back = long_back_length(rest.substr(size), size);
+  }
+  if (back == 0) return fail("a listpack entry is wrong about its own length");
+  at_ += size + back;
+  ++count_;
+  return Status::entry;
+}
 
 inline PackedReader::Status PackedReader::next(ByteView blob, PackedEntry& entry) {
   if (at_end()) return finish();

@@ -161,7 +161,7 @@ class RdbReader {
   Attributes attributes_;
 
   // The key whose value is being walked; positions count from the start of the offered bytes.
-  ValueType value_type_;
+  const ValueType* value_type_ = &no_value_type;
   std::uint8_t type_ = 0;
   std::size_t key_at_ = 0;
   std::size_t key_size_ = 0;
