@@ -13,11 +13,19 @@ constexpr std::size_t whole_max_bytes = 64 * 1024;
 Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   full_sync_ = std::move(full_sync);
   const bool again = source_.full_syncs > 1;
+  const bool had_stream = in_stream_;
   in_stream_ = caught_up_ = false;
   in_snapshot_ = true;
   snapshot_ended_ = false;
   getack_at_.reset();
-  if (again) {
+  if (again && !options_.snapshot_enabled && had_stream) {
+    co_return Error(
+        Errc::history_lost,
+        "the source asks for another full sync, and snapshot.enabled is false: what was "
+        "written meanwhile is only in its snapshot");
+  }
+  if (again && options_.snapshot_enabled) {
+    sink_.forget_snapshot();
     Error error = co_await sink_.idle();
     if (error) co_return error;
     // Keys that were deleted at the source meanwhile are in no snapshot; a real replica empties
@@ -158,6 +166,10 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
   log_info("snapshot applied: keys={} rewritten={} bytes={} seconds={:.1f}",
            sink_.stats().snapshot_keys - keys_before_, sink_.stats().rewritten_keys, bytes,
            static_cast<double>(elapsed_ms(snapshot_began_, Clock::now())) / 1000);
+  if (reader_->module_aux_skipped() > 0) {
+    log_warn("snapshot: data that modules keep outside of keys was left out: records={}",
+             reader_->module_aux_skipped());
+  }
   in_snapshot_ = false;
   in_stream_ = true;
   watermark_.reset(full_sync_.position.offset);

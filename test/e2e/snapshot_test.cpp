@@ -2,6 +2,7 @@
 // are there already, losses, and the options that leave a half of the link out.
 #include "e2e/link.hpp"
 #include "support/cluster.hpp"
+#include "support/dataset.hpp"
 #include "support/fault_proxy.hpp"
 
 namespace keyferry::test {
@@ -165,6 +166,53 @@ TEST(Snapshot, LargeValuesSurviveLostConnections) {
     EXPECT_GT(proxy.cuts(), 5u);
     EXPECT_EQ(describe(compare(source, target, exact())), "");
   }
+}
+
+TEST(Snapshot, NothingOfABrokenSnapshotComesBack) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  RespClient client = source.client();
+  fill_strings(source, 300);
+  std::mt19937_64 random(1);
+  const std::string value = any_bytes(random, 200000);
+  for (int i = 0; i < 100; ++i)
+    client.must({"RPUSH", "big", value + std::to_string(i)});
+  FaultProxy proxy(source.host(), source.port());
+  Keyferry link(KEYFERRY_BINARY);
+  proxy.throttle(Direction::to_client, 4 * 1024 * 1024);
+  proxy.cut_after(Direction::to_client, 3 * 1024 * 1024);
+  link.run(proxy.uri(), target.uri(), {"--set", "snapshot.restore_max_bytes=0"});
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return proxy.cuts() > 0; }));
+  proxy.refuse(true);
+  for (int i = 0; i < 300; ++i)
+    client.must({"DEL", "key:" + std::to_string(i)});
+  client.must({"LTRIM", "big", "50", "-1"});
+  proxy.throttle(Direction::to_client, 0);
+  proxy.refuse(false);
+  wait_streaming(link);
+  drain(link);
+
+  EXPECT_EQ(describe(compare(source, target, exact())), "");
+}
+
+TEST(Snapshot, CannotBeLeftOutTwice) {
+  RedisServer source = source_server({"--repl-backlog-size", "16kb"});
+  RedisServer target = source_server();
+  FaultProxy proxy(source.host(), source.port());
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(proxy.uri(), target.uri(), {"--set", "snapshot.enabled=false"});
+  wait_streaming(link);
+  source.command({"SET", "a", "1"});
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return key_count(target) == 1; }));
+
+  // The source forgets where we were: what it did meanwhile is in its snapshot only.
+  proxy.refuse(true);
+  proxy.cut();
+  fill_strings(source, 3000);
+  proxy.refuse(false);
+
+  ASSERT_EQ(link.wait_exit(Millis{30000}), 4) << link.output();
+  EXPECT_EQ(key_count(target), 1u);
 }
 
 TEST(Snapshot, LargeValuesWaitForATargetOutOfMemory) {

@@ -82,6 +82,8 @@ class RedisSink {
   Task<Error> load_function(ByteView library);
   Task<Error> load_script(ByteView body);
   void flush_keys();
+  // The snapshot broke off: what of it was collected and not sent is dropped.
+  void forget_snapshot();
   // Removes what the target held when the link began and the snapshot did not have
   // (snapshot.mirror).
   Task<Error> remove_leftovers();
@@ -146,13 +148,23 @@ class RedisSink {
   void fail(Error error);
   Task<Error> watch();
 
+  // by hand, before and behind the snapshot (prepare.cpp)
+  Task<Error> learn_modules();
+  Task<Error> enter_import_mode();
+  Task<Error> note_existing_keys();
+  void note_kept(const rdb::Event& key);
+  Task<Error> scan_node(Endpoint node, std::int32_t db, bool remove, std::uint64_t& removed);
+  Task<Error> for_each_target_db(bool remove, std::uint64_t& removed);
+  Task<Result<RespValue>> call_in(Endpoint node, std::int32_t db, Bytes command);
+  Task<Result<RespValue>> call_once(Endpoint node, std::int32_t db, Bytes command);
+  Task<Error> tell_masters(Bytes command);
+
   // the snapshot (load.cpp)
   rdb::Choice choose(const rdb::Event& key, rdb::Dialect dialect) const;
   Error put_foreign(const rdb::Event& key, const rdb::Choice& choice,
                     const rdb::HashTemplates* templates);
   Error judge_loss(ByteView key, std::int32_t db, rdb::Choice::Loss loss);
   Error lose(const std::string& what, const char* kind, bool is_fatal);
-  void note_kept(const rdb::Event& key);
   void put_held(Unit unit, Bytes wire);
   void put_part(Unit unit, rdb::Rewriter::Part part);
   void send_part(rdb::Rewriter::Part part, bool is_last);
@@ -160,14 +172,6 @@ class RedisSink {
   bool take_load_refusal(HeldUnit& held, std::string& error);
   bool rewrite_refused(HeldUnit& held, std::string& error);
   Task<Error> check_claims(const rdb::Event& key, std::vector<rdb::Rewriter::Claims> claims);
-  Task<Error> learn_modules();
-  Task<Error> enter_import_mode();
-  Task<Error> note_existing_keys();
-  Task<Error> scan_node(Endpoint node, std::int32_t db, bool remove, std::uint64_t& removed);
-  Task<Error> for_each_target_db(bool remove, std::uint64_t& removed);
-  Task<Result<RespValue>> call_in(Endpoint node, std::int32_t db, Bytes command);
-  Task<Result<RespValue>> call_once(Endpoint node, std::int32_t db, Bytes command);
-  Task<Error> tell_masters(Bytes command);
 
   // refusals (settle.cpp)
   void on_refused(Lane& lane, HeldUnit held, const std::string& error);
