@@ -1,5 +1,6 @@
 #include "keyferry/rdb/rdb_reader.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -33,23 +34,17 @@ RdbReader::Status RdbReader::next(ByteView bytes, Event& event, std::size_t& con
   for (;;) {
     const bool has_event = step(in, bytes, event);
     if (in.ok()) in.mark();
-    walked_ = in.position();
+    if (stage_ != Stage::elements) walked_ = in.position();
     if (in.is_corrupt()) {
       report(walked_, stage_ == Stage::value ? key_in(bytes) : ByteView(), in.problem());
       return Status::error;
     }
-    if (in.is_short()) {
-      if (stage_ == Stage::value && is_big(in.need_bytes() - value_at_)) {
-        announce_big(bytes, event);
-      } else if (stage_ == Stage::skipped && may_drop_skipped()) {
-        event = Event{};
-        event.kind = Event::Kind::skipped;
-        event.text = bytes.substr(0, walked_);
-      } else {
-        return need_more(in);
-      }
-    } else if (!has_event) {
-      continue;
+    if (!has_event && in.ok()) continue;
+    if (!has_event) {
+      if (stage_ != Stage::skipped || !may_drop_skipped()) return need_more(in);
+      event = Event{};
+      event.kind = Event::Kind::skipped;
+      event.text = bytes.substr(0, walked_);
     }
     consumed = walked_;
     consume(bytes.substr(0, consumed));
@@ -338,13 +333,37 @@ bool RdbReader::walk_elements(Cursor& in, ByteView bytes) {
   }
 }
 
-// Whether a value of at least `size` raw bytes, whose end was not seen, is given out as elements.
-bool RdbReader::is_big(std::size_t size) const {
-  return size > value_max_bytes_ && size > max_empty_value && value_type_->data != DataType::module;
+// How many raw bytes of a value are looked at before it counts as big.
+std::size_t RdbReader::look_ahead() const {
+  return value_type_->data == DataType::module ? std::numeric_limits<std::size_t>::max()
+                                               : std::max(value_max_bytes_, max_empty_value);
+}
+
+// Walks as far as the value may go without being big, whatever was offered behind it: so a damaged
+// value gives the same events in every delivery.
+RdbReader::Walk RdbReader::walk_to_limit(Cursor& in, ByteView bytes) {
+  const std::size_t limit = look_ahead();
+  if (bytes.size() - value_at_ <= limit) {
+    if (walk_value(in, bytes)) return Walk::ended;
+    const bool is_big = in.is_short() && in.need_bytes() - value_at_ > limit;
+    return is_big ? Walk::big : Walk::stopped;
+  }
+  const ByteView ahead = bytes.substr(0, value_at_ + limit);
+  Cursor bounded(ahead, in.position());
+  const bool has_ended = walk_value(bounded, ahead);
+  if (bounded.is_short()) return Walk::big;
+  in.return_to(bounded.position());
+  if (bounded.is_corrupt()) in.fail(bounded.problem());
+  return has_ended ? Walk::ended : Walk::stopped;
 }
 
 bool RdbReader::finish_value(Cursor& in, ByteView bytes, Event& event) {
-  if (!walk_value(in, bytes)) return false;
+  const Walk walk = walk_to_limit(in, bytes);
+  if (walk == Walk::stopped) return false;
+  if (walk == Walk::big) {
+    announce_big(bytes, event);
+    return true;
+  }
   const bool is_empty =
       value_type_->layout != nullptr ? walker_.saw_empty() : elements_walked_ == 0;
   if (is_empty && value_type_->refuses_empty) {
@@ -355,7 +374,6 @@ bool RdbReader::finish_value(Cursor& in, ByteView bytes, Event& event) {
   }
   const std::size_t size = in.position() - value_at_;
   if (size > value_max_bytes_ && value_type_->data != DataType::module) {
-    in.return_to(value_at_);
     announce_big(bytes, event);
     return true;
   }

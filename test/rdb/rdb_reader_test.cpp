@@ -230,6 +230,21 @@ TEST(RdbReader, NeedsLittleOfABigValue) {
   EXPECT_EQ(reader.need_bytes(), 1U);
 }
 
+// Found by fuzzing: whole, the damage was met while looking for the end; in pieces, as an element.
+TEST(RdbReader, GivesTheElementsBeforeTheDamageWhateverTheSplit) {
+  const Bytes bytes = test::magic(10) + record(2, "k",
+                                               test::length(3) + test::string(Bytes(50, 'a')) +
+                                                   test::string("b") + raw("\xff"));
+  const std::vector<std::string> expected = {"header redis 10", "big key 0 type 2 expire - - \"k\"",
+                                             "member " + std::string(50, 'a'), "member b"};
+
+  keyferry::test::for_each_split(bytes, [&](const std::vector<ByteView>& pieces) {
+    const Reading reading = test::decode_with_limit(pieces, 40);
+    EXPECT_EQ(reading.lines, expected);
+    EXPECT_NE(reading.error, "");
+  });
+}
+
 TEST(RdbReader, NamesTheKeyOfABigValueThatIsDamaged) {
   const Bytes blob = test::listpack({test::lp_text("a"), test::lp_text("b")});
   Bytes broken = blob;

@@ -135,7 +135,9 @@ class RdbReader {
   bool start_skipped(const char* layout, Stage stage);
   bool walk_value(Cursor& in, ByteView bytes);
   bool walk_elements(Cursor& in, ByteView bytes);
-  bool is_big(std::size_t size) const;
+  enum class Walk : std::uint8_t { ended, stopped, big };
+  Walk walk_to_limit(Cursor& in, ByteView bytes);
+  std::size_t look_ahead() const;
   void announce_big(ByteView bytes, Event& event);
   void fill_key(ByteView bytes, Event& event);
   Status next_element(ByteView bytes, Event& event, std::size_t& consumed);
