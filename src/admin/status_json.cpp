@@ -86,7 +86,7 @@ std::string status_json(const Status& status) {
       {"synced", status.synced},
       {"uptime_s", std::round(status.uptime_s * 10) / 10},
       {"lag", lag(status)},
-      {"clock_skew_ms", nullptr},  // not measured
+      {"clock_skew_ms", or_null(status.clock_skew_ms)},
       {"snapshot", snapshot(status)},
       {"stream", stream(status)},
       {"counters", counters(status)},

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "keyferry/cli/inspect.hpp"
 #include "keyferry/config/option_value.hpp"
 
 namespace keyferry {
@@ -24,7 +25,9 @@ constexpr const char* examples = R"(Examples:
   REDISCLI_AUTH=... keyferry run --source redis://app@10.0.0.1 --target redis://app@10.0.0.2
       passwords stay out of the process list; password_file works as well
   keyferry run --help
-      all options)";
+      all options
+  keyferry inspect dump.rdb
+      what is in a snapshot; --json shows every key)";
 
 std::string option_list() {
   std::string out = "Options for --set, the YAML file and the environment (a.b is KEYFERRY_A_B):\n";
@@ -58,6 +61,15 @@ CLI::App* add_run(CLI::App& app, CommandLine& line) {
   run->allow_extras();
   run->footer(option_list);
   return run;
+}
+
+CLI::App* add_inspect(CLI::App& app, InspectLine& line) {
+  CLI::App* inspect = app.add_subcommand("inspect", "Show what is in a snapshot");
+  inspect->add_option("snapshot", line.what, "An RDB file, - for standard input, or a server")
+      ->type_name("FILE|URI")
+      ->required();
+  inspect->add_flag("--json", line.json, "One JSON object per key instead of a summary");
+  return inspect;
 }
 
 // The part of an argument that names an option: what follows may be an address with a password.
@@ -126,6 +138,8 @@ int run_cli(int argc, char** argv) {
   app.footer(examples);
   app.allow_extras();
   const CLI::App* run = add_run(app, line);
+  InspectLine inspect_line;
+  const CLI::App* inspect = add_inspect(app, inspect_line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version
@@ -133,6 +147,7 @@ int run_cli(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return usage_problem(error.what());
   }
+  if (inspect->parsed()) return inspect_command(inspect_line);
   const std::string extras = describe_extras(*run);
   if (!extras.empty()) return usage_problem(extras);
   if (!app.remaining().empty()) {

@@ -106,7 +106,38 @@ void add_delivery(Table& table) {
       "count", "More full syncs than this, after the first one, end the link with exit code 4."));
 }
 
+void add_snapshot(Table& table) {
+  table.push_back(boolean(
+      "snapshot.enabled", [](Options& o) -> bool& { return o.snapshot_enabled; },
+      "Copy the data that is there; false takes only what is written from now on."));
+  table.push_back(choice_option<ExistingKey>(
+      "snapshot.on_existing_key",
+      [](Options& o) -> ExistingKey& { return o.snapshot_on_existing_key; },
+      {{"replace", ExistingKey::replace}, {"skip", ExistingKey::skip}, {"fail", ExistingKey::fail}},
+      "What to do with a key of the snapshot that the target already has."));
+  table.push_back(boolean(
+      "snapshot.mirror", [](Options& o) -> bool& { return o.snapshot_mirror; },
+      "Remove keys of the target that the source does not have, once the snapshot is applied."));
+  table.push_back(size_option(
+      "snapshot.restore_max_bytes",
+      [](Options& o) -> std::int64_t& { return o.snapshot_restore_max_bytes; }, {0, 512 * mebibyte},
+      "Values up to this size go as raw bytes where the target can read them; larger ones element "
+      "by element."));
+  table.push_back(choice_option<LossPolicy>(
+      "snapshot.on_lossy", [](Options& o) -> LossPolicy& { return o.snapshot_on_lossy; },
+      {{"stop", LossPolicy::stop}, {"warn", LossPolicy::warn}},
+      "What to do when the target cannot hold all of a value, such as the expiry of hash fields."));
+  table.push_back(choice_option<ModulePolicy>(
+      "snapshot.on_unknown_module",
+      [](Options& o) -> ModulePolicy& { return o.snapshot_on_unknown_module; },
+      {{"stop", ModulePolicy::stop}, {"skip", ModulePolicy::skip}},
+      "What to do with a value of a module that the target lacks."));
+}
+
 void add_transfer(Table& table) {
+  table.push_back(boolean(
+      "stream.enabled", [](Options& o) -> bool& { return o.stream_enabled; },
+      "Follow the source behind the snapshot; false ends the run after the snapshot."));
   table.push_back(choice_option<AckPolicy>(
       "stream.ack", [](Options& o) -> AckPolicy& { return o.stream_ack; },
       {{"applied", AckPolicy::applied}, {"zero", AckPolicy::zero}},
@@ -192,6 +223,7 @@ const std::vector<OptionDef>& option_table() {
     Table rows;
     add_source(rows);
     add_target(rows);
+    add_snapshot(rows);
     add_transfer(rows);
     add_limits(rows);
     add_operation(rows);

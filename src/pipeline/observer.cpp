@@ -59,6 +59,14 @@ Task<Error> Observer::open(ServerIdentity& identity) {
   co_return co_await read_limit();
 }
 
+Task<Result<std::optional<std::int64_t>>> Observer::clock_ahead_ms() {
+  const Bytes time = make_command({"TIME"});
+  const std::int64_t sent = unix_now_ms();
+  auto reply = co_await connection_.call(time, Millis(options_.connect_timeout_ms));
+  if (!reply) co_return reply.error();
+  co_return read_clock_ahead(*reply, sent, unix_now_ms());
+}
+
 Task<Error> Observer::read_limit() {
   const Bytes command = make_command({"CONFIG", "GET", "client-output-buffer-limit"});
   auto reply = co_await connection_.call(command, Millis(options_.connect_timeout_ms));

@@ -37,6 +37,7 @@ Task<Error> Pipeline::run() {
     finish(std::move(error));
     Error ignored = co_await sink_.run();  // lanes may have been started
     co_await hand_back();
+    co_await sink_.restore_target();
     publish(Clock::now());
     co_return result_;
   }
@@ -77,6 +78,7 @@ Task<Error> Pipeline::run() {
   if (sink_.is_exactly_once()) scope_.spawn(heal());
   error = co_await scope_.join();
   co_await hand_back();
+  co_await sink_.restore_target();
   publish(Clock::now());
   co_return result_;
 }
@@ -90,6 +92,8 @@ Task<Error> Pipeline::open_ends() {
     log_warn("the source is one node of a cluster; only its own slots will be copied");
   error = co_await sink_.open();
   if (error) co_return error;
+  error = co_await measure_clocks();
+  if (error) co_return error;
   for (const auto& [node, target] : sink_.nodes().masters()) {
     const bool same = !source.run_id.empty() && target.run_id == source.run_id;
     const bool same_history = !source.replid.empty() && target.replid == source.replid;
@@ -97,6 +101,24 @@ Task<Error> Pipeline::open_ends() {
       co_return Error(Errc::usage, "source and target " + to_string(node) +
                                        " are the same server or share its history");
     }
+  }
+  co_return Error();
+}
+
+// Expiries are absolute: a target whose clock is ahead lets keys go before the source does.
+Task<Error> Pipeline::measure_clocks() {
+  constexpr std::int64_t worth_a_warning_ms = 500;
+  const auto source = co_await observer_.clock_ahead_ms();
+  if (!source) co_return source.error();
+  const auto target = co_await sink_.nodes().clock_ahead_ms();
+  if (!target) co_return target.error();
+  if (!*source || !*target) co_return Error();
+  clock_skew_ms_ = **target - **source;
+  if (std::abs(*clock_skew_ms_) > worth_a_warning_ms) {
+    log_warn(
+        "the clocks of source and target differ: skew_ms={}; keys expire that much too {} on the "
+        "target",
+        *clock_skew_ms_, *clock_skew_ms_ > 0 ? "early" : "late");
   }
   co_return Error();
 }

@@ -51,6 +51,7 @@ void Pipeline::publish(TimePoint now) {
   Status& s = *status;
   s.phase = phase();
   s.synced = in_stream_ && sink_.held_slots() == 0 && sink_.suspects().empty() && lag_.synced(now);
+  s.clock_skew_ms = clock_skew_ms_;
   s.uptime_s = static_cast<double>(elapsed_ms(began_, now)) / 1000;
   if (in_stream_) {
     s.lag_bytes = lag_.lag_bytes(now);

@@ -3,17 +3,32 @@
 #include "keyferry/pipeline/pipeline.hpp"
 
 namespace keyferry {
+namespace {
+
+// Up to this size a value is decoded in one piece even when it may not be restored.
+constexpr std::size_t whole_max_bytes = 64 * 1024;
+
+}  // namespace
 
 Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   full_sync_ = std::move(full_sync);
-  const bool again = source_.full_syncs > 1 || resume_;
+  const bool went_on = resume_.has_value() || source_.full_syncs > 1;
+  const bool again = went_on || sink_.knows_link();
+  const bool had_stream = in_stream_;
   resume_.reset();
   in_stream_ = caught_up_ = false;
   in_snapshot_ = true;
   snapshot_ended_ = false;
   getack_at_.reset();
-  if (again) {
-    Error error = judge_resync();
+  if (again && !options_.snapshot_enabled && had_stream) {
+    co_return Error(
+        Errc::history_lost,
+        "the source asks for another full sync, and snapshot.enabled is false: what was "
+        "written meanwhile is only in its snapshot");
+  }
+  if (again && options_.snapshot_enabled) {
+    sink_.forget_snapshot();
+    Error error = went_on ? judge_resync() : Error();
     if (!error) error = co_await sink_.idle();
     if (error) co_return error;
     // Keys that were deleted at the source meanwhile are in no snapshot; a real replica empties
@@ -34,7 +49,8 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   if (error) co_return error;
   watermark_.reset(full_sync_.position.offset);
   lag_.stream(full_sync_.position.replid);
-  reader_ = std::make_unique<rdb::RdbReader>();
+  reader_ = std::make_unique<rdb::RdbReader>(
+      std::max(whole_max_bytes, static_cast<std::size_t>(options_.snapshot_restore_max_bytes)));
   window_.clear();
   stream_db_ = 0;
   keys_total_ = 0;
@@ -57,10 +73,17 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
       co_return Error();
     }
     Error error;
-    if (event.kind == rdb::Event::Kind::key) {
-      // The hot case: no coroutine of its own.
-      sink_.put_key(event, reader_->dialect());
-      if (!sink_.has_room()) error = co_await sink_.wait_for_room();
+    const bool is_plain = event.kind == rdb::Event::Kind::key && options_.snapshot_enabled;
+    const bool is_element = event.kind == rdb::Event::Kind::element && options_.snapshot_enabled;
+    if (is_plain || is_element) {
+      // The hot cases: no coroutine of their own.
+      if (is_plain && sink_.must_ask(event, reader_->dialect()))
+        error = co_await sink_.ask_for_key(event);
+      if (!error) {
+        error = is_element ? sink_.add_element(*event.element)
+                           : sink_.put_key(event, reader_->dialect(), &reader_->templates());
+      }
+      if (!error && sink_.must_pause()) error = co_await sink_.pause();
     } else {
       error = co_await take_event(event);
     }
@@ -93,16 +116,35 @@ Task<Error> Pipeline::take_event(const rdb::Event& event) {
       if (event.name == "repl-stream-db" && !event.text.empty() && event.text[0] != '-') {
         stream_db_ = std::atoi(std::string(event.text).c_str());
       }
+      // A script the source had loaded (Redis 4.0 to 6.2 rdb.c rdbSaveInfoAuxFields).
+      if (event.name == "lua" && options_.snapshot_enabled)
+        co_return co_await sink_.load_script(event.text);
       break;
     case Kind::select_db:
+      if (!options_.snapshot_enabled) break;
       co_return co_await sink_.require_db(event.db);
     case Kind::resize_db:
       keys_total_ += event.db_keys;
       break;
     case Kind::function:
+      if (!options_.snapshot_enabled) break;
       co_return co_await sink_.load_function(event.text);
     case Kind::key:
       break;  // decode_snapshot takes them itself
+    case Kind::element:
+      break;
+    case Kind::big_key:
+      if (!options_.snapshot_enabled) break;
+      if (sink_.must_ask(event, reader_->dialect())) {
+        Error error = co_await sink_.ask_for_key(event);
+        if (error) co_return error;
+      }
+      co_return sink_.begin_key(event, reader_->dialect());
+    case Kind::big_key_end:
+      if (!options_.snapshot_enabled) break;
+      co_return co_await sink_.end_key(event);
+    case Kind::skipped:
+      break;
     case Kind::end:
       if (event.checksum_disabled) log_info("snapshot: the source does not write checksums");
       snapshot_ended_ = true;
@@ -124,11 +166,16 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
   source_.snapshot_wire_bytes = bytes + frame.mark.size();
   sink_.flush_keys();
   Error error = co_await sink_.idle();
+  if (!error && options_.snapshot_mirror) error = co_await sink_.remove_leftovers();
   if (error) co_return error;
 
-  log_info("snapshot applied: keys={} bytes={} seconds={:.1f}",
-           sink_.stats().snapshot_keys - keys_before_, bytes,
+  log_info("snapshot applied: keys={} rewritten={} bytes={} seconds={:.1f}",
+           sink_.stats().snapshot_keys - keys_before_, sink_.stats().rewritten_keys, bytes,
            static_cast<double>(elapsed_ms(snapshot_began_, Clock::now())) / 1000);
+  if (reader_->module_aux_skipped() > 0) {
+    log_warn("snapshot: data that modules keep outside of keys was left out: records={}",
+             reader_->module_aux_skipped());
+  }
   error = co_await sink_.complete_generation(source_.replid, full_sync_.position.offset, stream_db_);
   if (error) co_return error;
   in_snapshot_ = false;
@@ -137,6 +184,11 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
   decoder_.start(full_sync_.position.offset, stream_db_);
   on_progress();
   psync_.ack_now();
+  if (!options_.stream_enabled) {
+    reached_goal_ = true;
+    finish(Error());
+    co_return Error();
+  }
   while (!window_.view().empty()) {
     const ByteView rest = window_.view();
     error = co_await decode_stream(window_.slab(), rest, now);

@@ -93,7 +93,17 @@ Cursor::StringHead Cursor::special_head(std::uint8_t encoding) {
 }
 
 ByteView Cursor::string(Bytes& scratch) {
-  const StringHead head = string_head();
+  // Nearly every string is shorter than 64 bytes and plain.
+  if (!has(1)) return {};
+  const std::uint8_t first = at(position_);
+  if (first < 0x40) {
+    ++position_;
+    return raw(first);
+  }
+  return string_body(string_head(), scratch);
+}
+
+ByteView Cursor::string_body(StringHead head, Bytes& scratch) {
   if (head.kind == StringHead::Kind::integer) {
     const auto value = head.size == 1   ? std::int64_t{number<std::int8_t>()}
                        : head.size == 2 ? std::int64_t{number<std::int16_t>()}

@@ -1,6 +1,8 @@
 #include "keyferry/rdb/rdb_reader.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -8,30 +10,51 @@
 
 namespace keyferry::rdb {
 
+namespace {
+
+// Snapshots that are compressed as a whole begin so (Valkey 9.2, documentation).
+constexpr ByteView compressed_magic = "VCS";
+
+// Below this no value counts as big before its end was seen: a collection without elements is at
+// most this long, and is skipped.
+constexpr std::size_t max_empty_value = 32;
+
+// Skipped records are dropped in pieces of at least this size.
+constexpr std::size_t skipped_piece = std::size_t{64} * 1024;
+
+}  // namespace
+
 RdbReader::Status RdbReader::next(ByteView bytes, Event& event, std::size_t& consumed) {
   consumed = 0;
   if (error_) return Status::error;
   KEYFERRY_ASSERT(stage_ != Stage::finished);
   KEYFERRY_ASSERT(walked_ <= bytes.size());
+  if (stage_ == Stage::elements) return next_element(bytes, event, consumed);
   Cursor in(bytes, walked_);
   for (;;) {
     const bool has_event = step(in, bytes, event);
     if (in.ok()) in.mark();
-    walked_ = in.position();
-    if (in.is_short()) {
-      need_bytes_ = in.need_bytes();
-      return Status::need_more;
-    }
+    if (stage_ != Stage::elements) walked_ = in.position();
     if (in.is_corrupt()) {
-      report(in, bytes);
+      report(walked_, stage_ == Stage::value ? key_in(bytes) : ByteView(), in.problem());
       return Status::error;
     }
-    if (has_event) {
-      consumed = walked_;
-      consume(bytes.substr(0, consumed));
-      return Status::event;
+    if (!has_event && in.ok()) continue;
+    if (!has_event) {
+      if (stage_ != Stage::skipped || !may_drop_skipped()) return need_more(in);
+      event = Event{};
+      event.kind = Event::Kind::skipped;
+      event.text = bytes.substr(0, walked_);
     }
+    consumed = walked_;
+    consume(bytes.substr(0, consumed));
+    return Status::event;
   }
+}
+
+RdbReader::Status RdbReader::need_more(const Cursor& in) {
+  need_bytes_ = in.need_bytes();
+  return Status::need_more;
 }
 
 bool RdbReader::step(Cursor& in, ByteView bytes, Event& event) {
@@ -43,10 +66,18 @@ bool RdbReader::step(Cursor& in, ByteView bytes, Event& event) {
     case Stage::skipped:
       if (walker_.walk(in)) stage_ = Stage::record;
       return false;
+    case Stage::meta:
+      if (walker_.walk(in)) {
+        attributes_.meta_size = in.position() - attributes_.meta_at;
+        ++keys_with_meta_;
+        stage_ = Stage::record;
+      }
+      return false;
     case Stage::magic:
       return read_magic(in, event);
     case Stage::trailer:
       return read_trailer(in, bytes, event);
+    case Stage::elements:
     case Stage::finished:
       break;
   }
@@ -56,6 +87,10 @@ bool RdbReader::step(Cursor& in, ByteView bytes, Event& event) {
 bool RdbReader::read_magic(Cursor& in, Event& event) {
   const ByteView magic = in.raw(magic_size);
   if (!in.ok()) return false;
+  if (magic.starts_with(compressed_magic)) {
+    in.fail("the snapshot is compressed as a whole (Valkey 9.2), which is not read");
+    return false;
+  }
   const bool is_valkey = magic.starts_with(valkey_magic);
   if (!is_valkey && !magic.starts_with(redis_magic)) {
     in.fail("this is no RDB snapshot: it starts with neither REDIS nor VALKEY");
@@ -94,19 +129,44 @@ bool RdbReader::read_record(Cursor& in, Event& event) {
       return read_function(in, event);
     case opcode::module_aux:
       ++module_aux_skipped_;
-      return start_skipped(layout::module);
+      return start_skipped(layout::module, Stage::skipped);
+    case opcode::function_pre_ga:
+      return read_function_pre_ga(in, event);
+    case opcode::hash_template:
+    case opcode::key_meta:
     case opcode::slot_info:
-      if (dialect_.family == Family::redis) {
-        skip_slot_info(in);
-      } else {
-        refuse_unknown(in, code);
-      }
-      return false;
+    case opcode::enterprise_ram_lru:
+    case opcode::enterprise_slot_num:
+      return read_family_opcode(in, code);
     case opcode::eof:
       return read_eof(event);
     default:
       return start_key(in, code);
   }
+}
+
+// Opcodes that mean different things in the dialects, or nothing in one of them.
+bool RdbReader::read_family_opcode(Cursor& in, std::uint8_t code) {
+  const bool is_redis = dialect_.family == Family::redis;
+  const int version = dialect_.version;
+  if (!is_redis) {
+    if (code == opcode::slot_import && version >= first_valkey_version) {
+      ++slot_imports_;
+      return start_skipped(layout::slot_import, Stage::skipped);
+    }
+  } else if (code == opcode::slot_info) {
+    return skip_slot_info(in);
+  } else if (code == opcode::key_meta && version >= first_version_with_key_meta) {
+    attributes_.meta_at = in.position();
+    return start_skipped(layout::key_meta, Stage::meta);
+  } else if (code == opcode::hash_template && version >= first_version_with_templates) {
+    return read_template(in);
+  } else if (code == opcode::enterprise_ram_lru || code == opcode::enterprise_slot_num) {
+    in.length();
+    return false;
+  }
+  refuse_unknown(in, code);
+  return false;
 }
 
 bool RdbReader::read_attribute(Cursor& in, std::uint8_t code) {
@@ -171,22 +231,60 @@ bool RdbReader::read_function(Cursor& in, Event& event) {
   return true;
 }
 
-bool RdbReader::start_skipped(const char* layout) {
-  walker_.start(layout);
-  stage_ = Stage::skipped;
+// The API these were written for differs from the later one in details; the header that FUNCTION
+// LOAD wants is put in front (Redis 7.0-rc2 rdb.c rdbSaveFunctions, Redis 7.0 function.c).
+bool RdbReader::read_function_pre_ga(Cursor& in, Event& event) {
+  Bytes name(in.string(scratch_));
+  Bytes engine(in.string(scratch_));
+  if (in.length() != 0) in.skip_string();
+  const ByteView code = in.string(scratch_);
+  if (!in.ok()) return false;
+  for (char& c : engine)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  text_scratch_ = fmt::format("#!{} name={}\n", engine, name);
+  text_scratch_ += code;
+  event = Event{};
+  event.kind = Event::Kind::function;
+  event.text = text_scratch_;
+  return true;
+}
+
+bool RdbReader::read_template(Cursor& in) {
+  const std::uint64_t id = in.length();
+  FieldNames names;
+  for (std::uint64_t left = in.count(); left > 0 && in.ok(); --left)
+    names.emplace_back(in.string(scratch_));
+  if (!in.ok()) return false;
+  if (names.empty() || !is_template_order(names)) {
+    in.fail("the fields of a hash template are not in order");
+  } else if (!templates_.emplace(id, std::move(names)).second) {
+    in.fail("a hash template occurs twice");
+  }
   return false;
 }
 
-void RdbReader::skip_slot_info(Cursor& in) {
+bool RdbReader::start_skipped(const char* layout, Stage stage) {
+  walker_.start(layout);
+  stage_ = stage;
+  return false;
+}
+
+// The record of a key's metadata must still be there with the key.
+bool RdbReader::may_drop_skipped() const {
+  return walked_ >= skipped_piece && attributes_.meta_size == 0;
+}
+
+bool RdbReader::skip_slot_info(Cursor& in) {
   const std::uint64_t slot = in.length();
   in.length();
   in.length();
   if (in.ok() && slot >= slot_count) in.fail("a slot has an impossible number");
+  return false;
 }
 
 bool RdbReader::start_key(Cursor& in, std::uint8_t code) {
-  value_type_ = value_type(code, dialect_);
-  if (value_type_.name == nullptr) {
+  value_type_ = &value_type(code, dialect_);
+  if (value_type_->name == nullptr) {
     refuse_unknown(in, code);
     return false;
   }
@@ -197,30 +295,142 @@ bool RdbReader::start_key(Cursor& in, std::uint8_t code) {
   key_size_ = key.size();
   value_at_ = in.position();
   key_at_ = value_at_ - (key_in_scratch_ ? 0 : key_size_);
-  walker_.start(value_type_.layout);
+  if (value_type_->layout != nullptr) {
+    walker_.start(value_type_->layout);
+  } else {
+    elements_.start(code, dialect_, &templates_);
+    elements_walked_ = 0;
+  }
   stage_ = Stage::value;
   return false;
 }
 
+bool RdbReader::walk_value(Cursor& in, ByteView bytes) {
+  return value_type_->layout != nullptr ? walker_.walk(in) : walk_elements(in, bytes);
+}
+
+// Steps over a value that only its elements delimit.
+bool RdbReader::walk_elements(Cursor& in, ByteView bytes) {
+  for (;;) {
+    std::size_t size = 0;
+    const auto status = elements_.next(bytes.substr(in.position()), element_, size);
+    switch (status) {
+      case ElementReader::Status::need_more:
+        in.skip(elements_.need_bytes());
+        return false;
+      case ElementReader::Status::error:
+        in.fail(elements_.problem());
+        return false;
+      case ElementReader::Status::element:
+        if (element_.kind != Element::Kind::array_cursor) ++elements_walked_;
+        break;
+      case ElementReader::Status::end:
+        break;
+    }
+    in.skip(size);
+    in.mark();
+    if (status == ElementReader::Status::end) return true;
+  }
+}
+
+// How many raw bytes of a value are looked at before it counts as big.
+std::size_t RdbReader::look_ahead() const {
+  return value_type_->data == DataType::module ? std::numeric_limits<std::size_t>::max()
+                                               : std::max(value_max_bytes_, max_empty_value);
+}
+
+// Walks as far as the value may go without being big, whatever was offered behind it: so a damaged
+// value gives the same events in every delivery.
+RdbReader::Walk RdbReader::walk_to_limit(Cursor& in, ByteView bytes) {
+  const std::size_t limit = look_ahead();
+  if (bytes.size() - value_at_ <= limit) {
+    if (walk_value(in, bytes)) return Walk::ended;
+    const bool is_big = in.is_short() && in.need_bytes() - value_at_ > limit;
+    return is_big ? Walk::big : Walk::stopped;
+  }
+  const ByteView ahead = bytes.substr(0, value_at_ + limit);
+  Cursor bounded(ahead, in.position());
+  const bool has_ended = walk_value(bounded, ahead);
+  if (bounded.is_short()) return Walk::big;
+  in.return_to(bounded.position());
+  if (bounded.is_corrupt()) in.fail(bounded.problem());
+  return has_ended ? Walk::ended : Walk::stopped;
+}
+
 bool RdbReader::finish_value(Cursor& in, ByteView bytes, Event& event) {
-  if (!walker_.walk(in)) return false;
-  stage_ = Stage::record;
-  if (walker_.saw_empty() && value_type_.refuses_empty) {
+  const Walk walk = walk_to_limit(in, bytes);
+  if (walk == Walk::stopped) return false;
+  if (walk == Walk::big) {
+    announce_big(bytes, event);
+    return true;
+  }
+  const bool is_empty =
+      value_type_->layout != nullptr ? walker_.saw_empty() : elements_walked_ == 0;
+  if (is_empty && value_type_->refuses_empty) {
     ++empty_keys_skipped_;
     attributes_ = {};
+    stage_ = Stage::record;
     return false;
   }
-  event = Event{};
+  const std::size_t size = in.position() - value_at_;
+  if (size > value_max_bytes_ && value_type_->data != DataType::module) {
+    announce_big(bytes, event);
+    return true;
+  }
+  stage_ = Stage::record;
+  fill_key(bytes, event);
   event.kind = Event::Kind::key;
+  event.value = bytes.substr(value_at_, size);
+  return true;
+}
+
+void RdbReader::fill_key(ByteView bytes, Event& event) {
+  event = Event{};
   event.key = key_in(bytes);
   event.db = db_;
   event.type = type_;
-  event.value = bytes.substr(value_at_, in.position() - value_at_);
   event.expire_ms = attributes_.expire_ms;
   event.idle_s = attributes_.idle_s;
   event.freq = attributes_.freq;
+  event.key_meta = bytes.substr(attributes_.meta_at, attributes_.meta_size);
   attributes_ = {};
-  return true;
+}
+
+// The value's bytes stay with the caller: its elements are read from their start.
+void RdbReader::announce_big(ByteView bytes, Event& event) {
+  fill_key(bytes, event);
+  big_key_ = event.key;
+  event.kind = Event::Kind::big_key;
+  event.key = big_key_;
+  elements_.start(type_, dialect_, &templates_);
+  walked_ = value_at_;
+  stage_ = Stage::elements;
+}
+
+RdbReader::Status RdbReader::next_element(ByteView bytes, Event& event, std::size_t& consumed) {
+  switch (elements_.next(bytes, element_, consumed)) {
+    case ElementReader::Status::need_more:
+      need_bytes_ = elements_.need_bytes();
+      return Status::need_more;
+    case ElementReader::Status::error:
+      report(elements_.problem_at(), big_key_, elements_.problem());
+      return Status::error;
+    case ElementReader::Status::element:
+      event = Event{};
+      event.kind = Event::Kind::element;
+      event.element = &element_;
+      break;
+    case ElementReader::Status::end:
+      event = Event{};
+      event.kind = Event::Kind::big_key_end;
+      stage_ = Stage::record;
+      break;
+  }
+  event.key = big_key_;
+  event.db = db_;
+  event.type = type_;
+  consume(bytes.substr(0, consumed));
+  return Status::event;
 }
 
 bool RdbReader::read_eof(Event& event) {
@@ -273,13 +483,15 @@ void RdbReader::consume(ByteView bytes) {
   need_bytes_ = 0;
 }
 
-void RdbReader::report(const Cursor& in, ByteView bytes) {
+void RdbReader::report(std::size_t position, ByteView key, const char* problem) {
   std::string text = fmt::format(
       "{} RDB version {} at offset {}: ", dialect_.family == Family::valkey ? "Valkey" : "Redis",
-      dialect_.version, offset_ + in.position());
-  if (stage_ == Stage::value) text += fmt::format("key \"{}\": ", escaped(key_in(bytes)));
+      dialect_.version, offset_ + position);
+  if (stage_ == Stage::value || stage_ == Stage::elements) {
+    text += fmt::format("key \"{}\": ", escaped(key));
+  }
   if (!unknown_.empty()) text += unknown_ + " ";
-  error_ = Error(Errc::corrupt, text + in.problem());
+  error_ = Error(Errc::corrupt, text + problem);
 }
 
 }  // namespace keyferry::rdb

@@ -55,16 +55,10 @@ class Frame {
   std::size_t size_ = 0;
 };
 
-bool is_at_least(TargetTraits target, int major, int minor) {
-  if (target.family == Family::valkey) return true;
-  return target.major > major || (target.major == major && target.minor >= minor);
-}
-
-// SET ... PXAT came with Redis 6.2 (command documentation of SET).
 bool can_set(const Event& event, TargetTraits target) {
   constexpr char lzf_head = static_cast<char>(0xc0 | string_encoding::lzf);
   return event.type == type::string && !event.idle_s && !event.freq && !event.value.empty() &&
-         event.value.front() != lzf_head && (!event.expire_ms || is_at_least(target, 6, 2));
+         event.value.front() != lzf_head && (!event.expire_ms || has_set_pxat(target));
 }
 
 // Servers refuse a TTL of 0 or below; 1 lies as surely in the past.
@@ -90,10 +84,10 @@ void append_set(Bytes& out, const Event& event) {
   out += tail.view();
 }
 
-void append_restore_command(Bytes& out, const Event& event, int version) {
+void append_restore_command(Bytes& out, const Event& event, int version, bool replace) {
   const bool has_rank = event.idle_s || event.freq;
   Frame head;
-  head.text(has_rank ? "*8\r\n$7\r\nRESTORE\r\n" : "*6\r\n$7\r\nRESTORE\r\n");
+  head.text("*").number(5 + (replace ? 1 : 0) + (has_rank ? 2 : 0)).text("\r\n$7\r\nRESTORE\r\n");
   out += head.bulk_header(event.key.size()).view();
   out += event.key;
 
@@ -108,7 +102,7 @@ void append_restore_command(Bytes& out, const Event& event, int version) {
 
   Frame tail;
   tail.little_endian(crc64(0, ByteView(out).substr(payload_at)), 8);
-  tail.text("\r\n$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n");
+  tail.text(replace ? "\r\n$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n" : "\r\n$6\r\nABSTTL\r\n");
   // A server's eviction policy is one of both, and RESTORE takes only one.
   if (event.idle_s) {
     tail.text("$8\r\nIDLETIME\r\n").number_bulk(*event.idle_s);
@@ -121,12 +115,12 @@ void append_restore_command(Bytes& out, const Event& event, int version) {
 }  // namespace
 
 void append_restore(Bytes& out, const Event& event, Dialect source, TargetTraits target,
-                    bool use_set) {
+                    bool use_set, bool replace) {
   out.reserve(out.size() + event.key.size() + event.value.size() + frame_size);
   if (use_set && can_set(event, target)) {
     append_set(out, event);
   } else {
-    append_restore_command(out, event, source.version);
+    append_restore_command(out, event, source.version, replace);
   }
 }
 

@@ -94,6 +94,9 @@ void ValueWalker::step(Cursor& in) {
     case '8':
       in.skip(8);
       break;
+    case '4':
+      in.skip(4);
+      break;
     case 'g':
       in.skip(16);
       break;

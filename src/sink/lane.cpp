@@ -24,6 +24,7 @@ Task<Error> Lane::run() {
   TimePoint healthy = Clock::now();
   while (!stopping_) {
     Error error = co_await connection_.open(options_, target_, "lane");
+    if (!error && import_source) error = co_await say_import_source();
     if (!error && !stopping_ && events_.greet) error = co_await events_.greet(*this, connection_);
     if (!error && !stopping_) {
       healthy = Clock::now();
@@ -47,6 +48,13 @@ Task<Error> Lane::run() {
     }
   }
   co_return Error();
+}
+
+// A server that no longer is in import mode says no: not our business here.
+Task<Error> Lane::say_import_source() {
+  const Bytes command = make_command({"CLIENT", "IMPORT-SOURCE", "ON"});
+  auto reply = co_await connection_.call(command, Millis(options_.connect_timeout_ms));
+  co_return reply ? Error() : reply.error();
 }
 
 // One connection, until it breaks. Replies are read while commands are written, or both ends would
@@ -255,6 +263,16 @@ std::size_t Lane::freeze(Slot slot, Freeze why, std::deque<HeldUnit>& unsent) {
   return in_flight;
 }
 
+// From the reply cursor to the write cursor.
+void Lane::mark_sent() {
+  for (std::size_t b = 0; b <= write_batch_ && b < queue_.size(); ++b) {
+    std::vector<Unit>& units = queue_[b].units;
+    const std::size_t end = b == write_batch_ ? write_unit_ : units.size();
+    for (std::size_t u = b == 0 ? reply_unit_ : 0; u < end; ++u)
+      units[u].was_sent = true;
+  }
+}
+
 // The connection is gone: what was sent and not answered will be sent again. Units of frozen slots
 // leave instead.
 void Lane::disconnect() {
@@ -264,6 +282,7 @@ void Lane::disconnect() {
   stats_.resent_units += in_flight_;
   in_flight_ = 0;
   in_flight_bytes_ = 0;
+  mark_sent();
   write_batch_ = 0;
   write_unit_ = reply_unit_;
   const auto frozen = std::exchange(frozen_, {});

@@ -10,7 +10,6 @@ namespace {
 constexpr Millis watch_interval{1000};
 constexpr Millis refresh_gap{100};
 constexpr std::size_t suspects_max_bytes = 32 * 1024 * 1024;
-constexpr std::size_t loading_flush_bytes = 64 * 1024;
 
 }  // namespace
 
@@ -64,6 +63,10 @@ Task<Error> RedisSink::open() {
     if (error) co_return error;
   }
   error = co_await prepare();
+  if (!error) error = co_await learn_modules();
+  if (!error) error = co_await enter_import_mode();
+  if (!error && options_.snapshot_mirror && options_.snapshot_enabled && !resumable())
+    error = co_await note_existing_keys();
   if (error) co_return error;
   lay_lanes();
   for (Slot slot = 0; slot < slot_count; ++slot)
@@ -109,6 +112,7 @@ void RedisSink::lay_lanes() {
     for (std::uint16_t i = 0; i < per_node; ++i) {
       const HostPort host{master.host, master.port};
       lanes_.push_back(std::make_unique<Lane>(executor_, options_.target, host, events_));
+      lanes_.back()->import_source = !load_.import_mode.empty();
       scope_.spawn(lanes_.back()->run());
     }
   }
@@ -218,7 +222,8 @@ void RedisSink::acknowledge(Watermark::Ticket ticket, const Answered& answered,
   outstanding_units_ -= answered.units;
   outstanding_bytes_ -= answered.bytes;
   stats_.applied += answered.commands;
-  watermark_.ack(ticket, answered.units);
+  // A batch whose units were all answered elsewhere may be forgotten by now.
+  if (answered.units > 0) watermark_.ack(ticket, answered.units);
   if (on_applied) on_applied(answered.commands, received);
   if (has_room() || outstanding_units_ == 0) room_.notify();
 }
@@ -253,39 +258,56 @@ Task<Error> RedisSink::require_db(std::int32_t db) {
     co_return Error(Errc::data_refused,
                     fmt::format("the source uses database {}; a cluster target has only 0", db));
   }
-  Error error = co_await nodes_.probe_db(db);
-  if (!error) known_dbs_.insert(db);
-  co_return error;
+  const Endpoint node = nodes_.map().masters().front();
+  Bytes ping = make_command({"PING"});
+  auto reply = co_await call_in(node, db, std::move(ping));
+  if (!reply) co_return with_context("target " + to_string(node), reply.error());
+  if (reply->is_error()) {
+    co_return Error(Errc::usage, fmt::format("target {} has no database {}: {}", to_string(node),
+                                             db, reply->text));
+  }
+  known_dbs_.insert(db);
+  co_return Error();
 }
 
-void RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect) {
+Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
+                         const rdb::HashTemplates* templates) {
   const Slot slot = slot_of(key.key);
   ++stats_.snapshot_keys;
   if (is_own_key(key.key)) {
     ++stats_.filtered;
-    return;
+    return Error();
   }
+  load_.dialect = dialect;
+  if (!load_.found.empty()) note_kept(key);
+  if (!key.key_meta.empty()) {
+    if (Error error = judge_loss(key.key, key.db, rdb::Choice::Loss::key_meta)) return error;
+  }
+  const rdb::Choice choice = choose(key, dialect);
+  if (choice.way != rdb::Choice::Way::raw) return put_foreign(key, choice, templates);
   Unit unit;
   unit.slot = slot;
   unit.db = key.db;
+  unit.load = Load::raw;
+  const bool replace = options_.snapshot_on_existing_key == ExistingKey::replace;
+  const rdb::Dialect footer{dialect.family, choice.version};
+  const auto append = [&](Bytes& out) {
+    rdb::append_restore(out, key, footer, nodes_.identity().traits, replace, replace);
+  };
   const std::uint16_t at = lane_of_slot_[slot];
   if (at == held_lane) {
     Bytes wire;
-    rdb::append_restore(wire, key, dialect, nodes_.identity().traits);
-    const auto cargo = std::make_shared<Cargo>();
-    unit.wire = cargo->made.emplace_back(std::move(wire));
-    const auto ticket = watermark_.open(watermark_.applied(), 1, Clock::now());
-    ++outstanding_units_;
-    outstanding_bytes_ += unit.wire.size();
-    holds_[slot].later.push_back({unit, cargo, ticket, Clock::now()});
-    return;
+    append(wire);
+    put_held(unit, std::move(wire));
+    return Error();
   }
   Loading& loading = loading_[at];
   if (loading.units.empty()) loading.wires.reserve(loading_flush_bytes + loading_flush_bytes / 16);
   const std::size_t before = loading.wires.size();
-  rdb::append_restore(loading.wires, key, dialect, nodes_.identity().traits);
+  append(loading.wires);
   loading.units.emplace_back(before, unit);
   if (loading.wires.size() >= loading_flush_bytes) flush_loading(at);
+  return Error();
 }
 
 void RedisSink::flush_loading(std::uint16_t lane) {
@@ -323,12 +345,6 @@ void RedisSink::flush_loading(std::uint16_t lane) {
 void RedisSink::flush_keys() {
   for (std::uint16_t lane = 0; lane < loading_.size(); ++lane)
     flush_loading(lane);
-}
-
-Task<Error> RedisSink::load_function(ByteView library) {
-  Bytes command;
-  rdb::append_function_load(command, library);
-  co_return co_await nodes_.tell_all(std::move(command));
 }
 
 std::uint64_t RedisSink::reconnects() const {

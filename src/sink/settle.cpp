@@ -109,8 +109,9 @@ void RedisSink::release(Slot slot) {
 }
 
 // Refused for good: counted once, named, and by policy the end of the link or a dead letter.
-void RedisSink::give_up(HeldUnit held, const std::string& error, std::string_view kind,
+void RedisSink::give_up(HeldUnit held, std::string error, std::string_view kind,
                         const std::string& target) {
+  if (held.unit.load != Load::none && take_load_refusal(held, error)) return;
   auto [at, fresh] = stats_.errors.try_emplace(std::string(kind), 0);
   ++at->second;
   const std::string what = fmt::format("target {} refused {} (database {}): {}", target,

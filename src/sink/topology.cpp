@@ -44,6 +44,32 @@ ServerIdentity read_identity(ByteView info) {
   return out;
 }
 
+std::int64_t unix_now_ms() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<Millis>(since).count();
+}
+
+std::optional<std::int64_t> read_clock_ahead(const RespValue& time, std::int64_t sent,
+                                             std::int64_t received) {
+  if (!time.is_array() || time.items.size() != 2) return std::nullopt;
+  std::int64_t parts[2] = {};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Bytes& text = time.items[i].text;
+    std::from_chars(text.data(), text.data() + text.size(), parts[i]);
+  }
+  // It was asked half a round trip ago.
+  return parts[0] * 1000 + parts[1] / 1000 - (sent + received) / 2;
+}
+
+Task<Result<std::optional<std::int64_t>>> TargetNodes::clock_ahead_ms() {
+  const Endpoint node = map_.masters().front();
+  const Bytes time = make_command({"TIME"});
+  const std::int64_t sent = unix_now_ms();
+  auto reply = co_await call(node, time, Millis(options_.reply_timeout_ms));
+  if (!reply) co_return named(node, reply.error());
+  co_return read_clock_ahead(*reply, sent, unix_now_ms());
+}
+
 Task<Error> TargetNodes::open() {
   Error last(Errc::usage, "target has no address");
   // A unix socket has no host; it is one node under an empty name.
@@ -158,22 +184,6 @@ Task<Error> TargetNodes::find_keys(bool& found, std::vector<std::string> except)
     keys -= reply->integer;
   }
   found = keys > 0;
-  co_return Error();
-}
-
-Task<Error> TargetNodes::probe_db(std::int32_t db) {
-  const Endpoint node = map_.masters().front();
-  const Millis limit(options_.reply_timeout_ms);
-  const Bytes select = make_command({"SELECT", std::to_string(db)});
-  auto reply = co_await call(node, select, limit);
-  if (!reply) co_return named(node, reply.error());
-  if (reply->is_error()) {
-    co_return Error(Errc::usage, fmt::format("target {} has no database {}: {}", to_string(node),
-                                             db, reply->text));
-  }
-  const Bytes select_0 = make_command({"SELECT", "0"});
-  auto back = co_await call(node, select_0, limit);
-  if (!back) co_return named(node, back.error());
   co_return Error();
 }
 

@@ -37,6 +37,7 @@ Status sample() {
   status.commands_per_s = 12.4;
   status.filtered = 9;
   status.spool_max_bytes = std::numeric_limits<std::uint64_t>::max();
+  status.clock_skew_ms = -12;
   status.source = "127.0.0.1:6379";
   status.replid = "abc";
   status.lanes.push_back({"127.0.0.1:7000", 1, 2});
@@ -84,6 +85,7 @@ TEST(StatusJson, ShowsKnownValues) {
   EXPECT_DOUBLE_EQ(document.at("uptime_s").as_double(), 1.5);
   EXPECT_EQ(document.at("lag").at("bytes").as_int64(), 7);
   EXPECT_EQ(document.at("lag").at("ms").as_int64(), 8);
+  EXPECT_EQ(document.at("clock_skew_ms").as_int64(), -12);
   EXPECT_EQ(document.at("snapshot").at("keys_total").to_number<int>(), 4);
   EXPECT_EQ(document.at("snapshot").at("eta_s").as_int64(), 3);
   EXPECT_EQ(document.at("stream").at("applied_offset").as_int64(), 100);

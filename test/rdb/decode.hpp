@@ -13,6 +13,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include "element_text.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 
 namespace keyferry::rdb::test {
@@ -55,6 +56,15 @@ inline std::string line_of(const Event& event, Dialect dialect) {
       return fmt::format("key {} type {} expire {} {} \"{}\" value \"{}\"", event.db, event.type,
                          or_dash(event.expire_ms), rank_text(event), escaped(event.key, all),
                          escaped(event.value, all));
+    case Event::Kind::big_key:
+      return fmt::format("big key {} type {} expire {} {} \"{}\"", event.db, event.type,
+                         or_dash(event.expire_ms), rank_text(event), escaped(event.key, all));
+    case Event::Kind::element:
+      return line_of(*event.element);
+    case Event::Kind::big_key_end:
+      return fmt::format("end of \"{}\"", escaped(event.key, all));
+    case Event::Kind::skipped:
+      return "skipped";
     case Event::Kind::end:
       return event.checksum_disabled ? "end, no checksum" : "end";
   }
@@ -67,7 +77,20 @@ struct Reading {
   std::string error;
   std::size_t consumed = 0;
 
-  bool ended() const { return !lines.empty() && lines.back().starts_with("end"); }
+  // How a string is cut into parts depends on the delivery: they become one line.
+  void add(const Event& event, Dialect dialect) {
+    const bool is_text =
+        event.kind == Event::Kind::element && event.element->kind == Element::Kind::text;
+    if (is_text && !lines.empty() && lines.back().starts_with("text ")) {
+      lines.back() += escaped(event.element->value, event.element->value.size());
+    } else if (event.kind != Event::Kind::skipped) {
+      lines.push_back(line_of(event, dialect));
+    }
+  }
+
+  bool ended() const {
+    return !lines.empty() && (lines.back() == "end" || lines.back() == "end, no checksum");
+  }
 };
 
 // What the caller holds: the unread bytes in a buffer of exactly their size, new at every call, so
@@ -110,7 +133,7 @@ Reading decode(std::span<const ByteView> pieces, RdbReader& reader, OnEvent on_e
       if (go_on) {
         EXPECT_GE(offered.size(), needed) << "need_bytes() asked for more than was needed";
         on_event(event);
-        out.lines.push_back(line_of(event, reader.dialect()));
+        out.add(event, reader.dialect());
         out.consumed += consumed;
         EXPECT_EQ(reader.offset(), out.consumed);
         needed = 0;
@@ -133,6 +156,12 @@ Reading decode(std::span<const ByteView> pieces, RdbReader& reader, OnEvent on_e
 template <class Buffer = ExactBuffer>
 Reading decode(std::span<const ByteView> pieces) {
   RdbReader reader;
+  return decode<Buffer>(pieces, reader, [](const Event&) {});
+}
+
+template <class Buffer = ExactBuffer>
+Reading decode_with_limit(std::span<const ByteView> pieces, std::size_t value_max_bytes) {
+  RdbReader reader(value_max_bytes);
   return decode<Buffer>(pieces, reader, [](const Event&) {});
 }
 

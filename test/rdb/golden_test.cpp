@@ -139,5 +139,66 @@ INSTANTIATE_TEST_SUITE_P(Files, GoldenRdb,
                                            "functions_only_v11", "cluster_v11"),
                          [](const auto& param) { return std::string(param.param); });
 
+// One file for each type, encoding and the first version that has it. The .txt holds the keys and
+// what the server said about their elements; of streams entries and groups.
+class GoldenValue : public ::testing::TestWithParam<const char*> {};
+
+bool is_expected(const std::string& line, bool has_owners) {
+  for (const char* other : {"stream ", "pending ", "consumer ", "remembered "})
+    if (line.starts_with(other)) return false;
+  return has_owners || !(line.starts_with("owned ") || line.starts_with("nacked "));
+}
+
+TEST_P(GoldenValue, HasTheElementsThatTheServerNamed) {
+  const Bytes bytes = test::read_data(std::string(GetParam()) + ".rdb");
+  const std::vector<ByteView> pieces{bytes};
+  const std::vector<std::string> expected = expected_facts(GetParam());
+  const bool has_owners = std::any_of(expected.begin(), expected.end(),
+                                      [](const auto& line) { return line.starts_with("owned "); });
+  std::vector<std::string> facts;
+  RdbReader reader(0);
+
+  const Reading reading = decode<test::SharedBuffer>(pieces, reader, [&](const Event& event) {
+    if (event.kind == Event::Kind::big_key) {
+      facts.push_back(fmt::format("key {} \"{}\"", event.type, escaped(event.key, 1000)));
+    }
+    if (event.kind != Event::Kind::element) return;
+    const std::string line = test::line_of(*event.element);
+    if (is_expected(line, has_owners)) facts.push_back(line);
+  });
+
+  EXPECT_TRUE(reading.ended()) << reading.error;
+  EXPECT_EQ(reading.consumed, bytes.size());
+  std::sort(facts.begin(), facts.end());
+  EXPECT_EQ(facts, expected);
+}
+
+TEST_P(GoldenValue, ReadsTheSameWhateverTheSplit) {
+  const Bytes bytes = test::read_data(std::string(GetParam()) + ".rdb");
+  if (bytes.size() > 1000) return;  // the larger ones are cut in the corpus and fuzz tests
+  const std::vector<ByteView> whole{bytes};
+  const std::vector<std::string> lines =
+      test::decode_with_limit<test::SharedBuffer>(whole, 0).lines;
+
+  keyferry::test::for_each_split(bytes, [&](const std::vector<ByteView>& pieces) {
+    EXPECT_EQ(test::decode_with_limit(pieces, 0).lines, lines);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Files, GoldenValue,
+    ::testing::Values("array_sparse_v14", "array_v14", "hash_2_v80_valkey",
+                      "hash_listpack_ex_pre_ga_v12", "hash_listpack_ex_v13", "hash_listpack_v10",
+                      "hash_metadata_pre_ga_v12", "hash_metadata_v13",
+                      "hash_template_array_ref_v15", "hash_template_array_v15",
+                      "hash_template_listpack_ref_v15", "hash_template_listpack_v15", "hash_v6",
+                      "hash_ziplist_v6", "hash_zipmap_v2", "list_quicklist_2_v10",
+                      "list_quicklist_v7", "list_v6", "list_ziplist_v6", "set_intset_v6",
+                      "set_listpack_v11", "set_v6", "stream_listpacks_2_v10",
+                      "stream_listpacks_3_v11", "stream_listpacks_4_v13", "stream_listpacks_5_v14",
+                      "stream_listpacks_v9", "string_v6", "zset_2_v8", "zset_listpack_v10",
+                      "zset_v6", "zset_ziplist_v6"),
+    [](const auto& param) { return std::string(param.param); });
+
 }  // namespace
 }  // namespace keyferry::rdb

@@ -192,7 +192,7 @@ bool FakeRedis::answer_control(Client& client, const Words& words) {
     reply = "+PONG\r\n";
   } else if (name == "INFO") {
     reply = bulk(info());
-  } else if (name == "COMMAND") {
+  } else if (name == "COMMAND" || name == "MODULE") {
     reply = "*0\r\n";
   } else if (name == "CLUSTER") {
     reply = words.at(1) == "SLOTS" ? cluster_slots() : "-ERR unknown subcommand 'SHARDS'\r\n";
@@ -291,7 +291,9 @@ std::string FakeRedis::apply(Client& client, const Words& words, bool in_group) 
   } else if (name == "MSET") {
     for (std::size_t i = 1; i + 1 < words.size(); i += 2)
       values[place + words[i]] = words[i + 1];
-  } else if (name == "DEL") {
+  } else if (name == "RPUSH") {
+    values[place + words.at(1)] = joined(Words(words.begin() + 2, words.end()));
+  } else if (name == "DEL" || name == "UNLINK") {
     for (std::size_t i = 1; i < words.size(); ++i)
       values.erase(place + words[i]);
   } else if (name == "APPEND") {

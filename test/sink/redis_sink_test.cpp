@@ -278,5 +278,63 @@ TEST(RedisSink, LoadsASnapshotThroughRefusals) {
   EXPECT_EQ(run.held_slots, 0u);
 }
 
+constexpr std::uint8_t list_type = 1;
+const std::string list_of_two(
+    "\x02\x01"
+    "a\x01"
+    "b");
+
+TEST(RedisSink, RewritesWhatTheTargetWillNotRestore) {
+  for (const std::size_t nodes : {std::size_t(0), std::size_t(3)}) {
+    FakeTarget target(nodes);
+    for (std::size_t i = 0; i < std::max<std::size_t>(nodes, 1); ++i)
+      target.node(i).refuse({"RESTORE", "", "ERR Bad data format", 100});
+    SinkRun run(target);
+    run.snapshot_type = list_type;
+    for (int i = 0; i < 50; ++i)
+      run.snapshot.emplace_back("list" + std::to_string(i), list_of_two);
+
+    run.go();
+
+    EXPECT_FALSE(run.error) << run.error.what;
+    EXPECT_EQ(target.values().size(), 50u);
+    EXPECT_EQ(target.value("list7"), "a b");
+    EXPECT_EQ(run.stats.rewritten_keys, 50u);
+    EXPECT_EQ(run.stats.applied, 50u);
+  }
+}
+
+TEST(RedisSink, NamesAValueThatCannotBeDecodedEither) {
+  FakeTarget target;
+  target.node(0).refuse({"RESTORE", "", "ERR Bad data format", 100});
+  SinkRun run(target);
+  run.snapshot_type = list_type;
+  run.snapshot.emplace_back("list", list_of_two.substr(0, 3));
+
+  run.go();
+
+  EXPECT_TRUE(run.error.is(Errc::data_refused)) << run.error.what;
+  EXPECT_NE(run.error.what.find("the value ends too early"), std::string::npos) << run.error.what;
+}
+
+TEST(RedisSink, LeavesKeysThatAreThereAloneOrStops) {
+  for (const ExistingKey policy : {ExistingKey::skip, ExistingKey::fail}) {
+    FakeTarget target;
+    target.node(0).refuse({"RESTORE", "b", "BUSYKEY Target key name already exists.", 100});
+    SinkRun run(target);
+    run.options.snapshot_on_existing_key = policy;
+    for (const char* key : {"a", "b", "c"})
+      run.snapshot.emplace_back(key, "v");
+
+    run.go();
+
+    const bool skips = policy == ExistingKey::skip;
+    EXPECT_EQ(!run.error, skips) << run.error.what;
+    EXPECT_EQ(run.stats.existing_keys, skips ? 1u : 0u);
+    for (const std::string& text : target.applied())
+      EXPECT_EQ(text.find("REPLACE"), std::string::npos) << text;
+  }
+}
+
 }  // namespace
 }  // namespace keyferry::test

@@ -17,12 +17,15 @@ Task<Error> feed(SinkRun& run, RedisSink& sink, SlabBudget& budget) {
     rdb::Event event;
     event.kind = rdb::Event::Kind::key;
     event.key = key;
-    const Bytes value = static_cast<char>(text.size()) + text;
+    event.type = run.snapshot_type;
+    const Bytes value = run.snapshot_type == 0 ? static_cast<char>(text.size()) + text : text;
     event.value = value;
-    sink.put_key(event, rdb::Dialect());
+    Error refused = sink.put_key(event, rdb::Dialect(), nullptr);
+    if (refused) co_return refused;
   }
   sink.flush_keys();
   Error error = co_await sink.idle();
+  if (error) co_return error;
   StreamDecoder decoder(budget);
   decoder.start(0, 0);
   for (std::size_t i = 0; i < run.batches.size() && !error; ++i) {

@@ -28,6 +28,7 @@ struct SinkRun {
   bool waits_between = false;                     // each batch is answered before the next
   Task<Error> (*beside)(SinkRun& run) = nullptr;  // runs meanwhile
   std::vector<std::pair<std::string, std::string>> snapshot;  // string keys, put before the stream
+  std::uint8_t snapshot_type = 0;  // RDB type; then the values are raw bytes
   std::chrono::milliseconds limit{10000};
 
   bool is_over = false;

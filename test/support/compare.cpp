@@ -33,6 +33,11 @@ std::vector<int> databases_with_keys(Keyspace& side) {
   return result;
 }
 
+// The link's own records in the target are no data of the source.
+bool is_own_key(const std::string& key) {
+  return key.rfind("keyferry:", 0) == 0;
+}
+
 void read_node(RespClient& node, int db, const ReadFeatures& features, Table& table) {
   const std::string prefix = std::to_string(db) + ":";
   std::string cursor = "0";
@@ -40,8 +45,9 @@ void read_node(RespClient& node, int db, const ReadFeatures& features, Table& ta
     const Reply page = node.must({"SCAN", cursor, "COUNT", "1000"});
     cursor = page.items.at(0).text;
     std::vector<std::string> keys;
-    for (const Reply& key : page.items.at(1).items)
-      keys.push_back(key.text);
+    for (const Reply& key : page.items.at(1).items) {
+      if (!is_own_key(key.text)) keys.push_back(key.text);
+    }
     const std::vector<KeyImage> images = read_keys(node, keys, features);
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (images[i].type == "none") continue;
@@ -222,7 +228,14 @@ std::size_t key_count(const Endpoint& endpoint) {
   for (const int db : databases_with_keys(side)) {
     if (!side.is_cluster()) side.select(db);
     for (std::size_t i = 0; i < side.node_count(); ++i) {
-      count += static_cast<std::size_t>(side.node(i).must({"DBSIZE"}).integer);
+      RespClient& node = side.node(i);
+      count += static_cast<std::size_t>(node.must({"DBSIZE"}).integer);
+      std::string cursor = "0";
+      do {
+        const Reply page = node.must({"SCAN", cursor, "MATCH", "keyferry:*", "COUNT", "10000"});
+        cursor = page.items.at(0).text;
+        count -= page.items.at(1).items.size();
+      } while (cursor != "0");
     }
   }
   return count;

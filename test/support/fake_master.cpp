@@ -80,12 +80,23 @@ bool FakeMaster::answer(int fd, const std::string& command) {
   const auto has = [&](const char* word) { return command.find(word) != std::string::npos; };
   if (has("PSYNC")) {
     ++full_syncs_;
-    send_all(fd, "+FULLRESYNC " + replid + " 0\r\n$" + std::to_string(rdb_.size()) + "\r\n");
+    const std::uint64_t pieces_bytes =
+        options_.pieces == 0 ? 0 : options_.pieces * options_.piece(0).size();
+    const std::uint64_t bytes = rdb_.size() + pieces_bytes + options_.tail.size();
+    send_all(fd, "+FULLRESYNC " + replid + " 0\r\n$" + std::to_string(bytes) + "\r\n");
     if (options_.cut_after_rdb_bytes >= 0) {
       send_all(fd, rdb_.substr(0, static_cast<std::size_t>(options_.cut_after_rdb_bytes)));
       return false;
     }
-    send_all(fd, rdb_ + stream_);
+    send_all(fd, rdb_);
+    std::string some;
+    for (std::uint64_t i = 0; i < options_.pieces && !stopping_; ++i) {
+      some += options_.piece(i);
+      if (some.size() < 256 * 1024 && i + 1 < options_.pieces) continue;
+      send_all(fd, some);
+      some.clear();
+    }
+    send_all(fd, options_.tail + stream_);
   } else if (has("ACK")) {
     return true;
   } else if (has("INFO")) {

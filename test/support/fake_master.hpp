@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <thread>
 
@@ -12,6 +13,11 @@ namespace keyferry::test {
 
 struct FakeMasterOptions {
   std::int64_t cut_after_rdb_bytes = -1;  // close the link inside the snapshot; -1 never
+  // A snapshot that no memory should hold: behind `rdb` come so many pieces of one size, then
+  // `tail`.
+  std::uint64_t pieces = 0;
+  std::function<std::string(std::uint64_t index)> piece = nullptr;
+  std::string tail = "";
 };
 
 class FakeMaster {

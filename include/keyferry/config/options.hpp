@@ -18,6 +18,9 @@ enum class StopThen { exit, idle };
 enum class ErrorPolicy { stop, skip };
 enum class Topology { automatic, standalone, cluster };
 enum class TargetBefore { keep, flush, must_be_empty };
+enum class ExistingKey { replace, skip, fail };
+enum class LossPolicy { stop, warn };
+enum class ModulePolicy { stop, skip };
 enum class AckPolicy { applied, zero };
 enum class Delivery { exactly_once, at_least_once };
 enum class LostHistory { full_resync, fail };
@@ -41,6 +44,13 @@ struct Options {
   std::int64_t target_lanes_per_node = 4;  // 1..64
   std::int64_t target_topology_refresh_s = 30;
   TargetBefore target_before = TargetBefore::keep;
+  bool snapshot_enabled = true;
+  ExistingKey snapshot_on_existing_key = ExistingKey::replace;
+  bool snapshot_mirror = false;
+  std::int64_t snapshot_restore_max_bytes = std::int64_t{4} * 1024 * 1024;
+  LossPolicy snapshot_on_lossy = LossPolicy::stop;
+  ModulePolicy snapshot_on_unknown_module = ModulePolicy::stop;
+  bool stream_enabled = true;
   AckPolicy stream_ack = AckPolicy::applied;
   Delivery delivery_mode = Delivery::exactly_once;
   std::string delivery_link;  // name of the link in the target's records; "" = from source.uri

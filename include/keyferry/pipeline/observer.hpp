@@ -17,6 +17,8 @@ class Observer {
 
   // The first connection: who the source is. Errors are final (nothing has begun yet).
   Task<Error> open(ServerIdentity& identity);
+  // How far the source's clock is ahead of ours; nullopt where TIME is not allowed. Before run().
+  Task<Result<std::optional<std::int64_t>>> clock_ahead_ms();
   // Until stop(). Each reading is handed to on_reading.
   Task<Error> run();
   void stop();

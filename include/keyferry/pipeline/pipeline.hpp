@@ -39,6 +39,7 @@ class Pipeline {
  private:
   // the life of the link (pipeline.cpp)
   Task<Error> open_ends();
+  Task<Error> measure_clocks();
   Task<Error> decode();
   Task<Error> follow_source();
   Task<Error> carry_out();
@@ -118,6 +119,7 @@ class Pipeline {
   std::optional<Offset> getack_at_;
   std::optional<TimePoint> low_lag_since_;
 
+  std::optional<std::int64_t> clock_skew_ms_;
   TimePoint began_{};
   LatencyHistogram latency_;
   TimePoint rate_at_{};

@@ -57,6 +57,7 @@ struct Status {
   double uptime_s = 0;
   std::optional<std::int64_t> lag_bytes;
   std::optional<std::int64_t> lag_ms;
+  std::optional<std::int64_t> clock_skew_ms;  // target minus source, when the link began
 
   std::uint64_t snapshot_keys_done = 0;
   std::optional<std::uint64_t> snapshot_keys_total;  // from RESIZEDB, a hint

@@ -14,6 +14,15 @@ namespace keyferry::rdb {
 
 class Cursor {
  public:
+  // How a string goes on behind its first bytes: `size` bytes that stand for `full_size` bytes when
+  // LZF.
+  struct StringHead {
+    enum class Kind : std::uint8_t { plain, integer, lzf };
+    Kind kind = Kind::plain;
+    std::size_t size = 0;
+    std::size_t full_size = 0;
+  };
+
   Cursor(ByteView bytes, std::size_t position)
       : bytes_(bytes), position_(position), mark_(position) {}
 
@@ -24,6 +33,8 @@ class Cursor {
   std::size_t position() const { return position_; }
   // What was read so far is settled: a later failure comes back to here.
   void mark() { mark_ = position_; }
+  // Back to a position that was read before.
+  void return_to(std::size_t position) { position_ = mark_ = position; }
   // After a short read: how many bytes from the start of the piece the failed read would have
   // needed.
   std::size_t need_bytes() const { return need_; }
@@ -49,18 +60,12 @@ class Cursor {
   void skip_string();
   // A string of any encoding: a view of the raw bytes, or of `scratch` for integers and LZF.
   ByteView string(Bytes& scratch);
+  // Both halves of it: what is behind string_head() may be far away yet.
+  StringHead string_head();
+  ByteView string_body(StringHead head, Bytes& scratch);
 
  private:
   enum class State : std::uint8_t { ok, short_read, corrupt };
-  // How a string goes on behind its first bytes: `size` bytes that stand for `full_size` bytes when
-  // LZF.
-  struct StringHead {
-    enum class Kind : std::uint8_t { plain, integer, lzf };
-    Kind kind = Kind::plain;
-    std::size_t size = 0;
-    std::size_t full_size = 0;
-  };
-
   bool has(std::size_t size) {
     if (size <= bytes_.size() - position_) return true;
     run_short(size);
@@ -68,7 +73,6 @@ class Cursor {
   }
   void run_short(std::size_t size);
   std::uint64_t wide_length();
-  StringHead string_head();
   StringHead special_head(std::uint8_t encoding);
   std::uint8_t at(std::size_t index) const { return static_cast<std::uint8_t>(bytes_[index]); }
 

@@ -1,5 +1,6 @@
 // One part of a decoded value: what the element reader (elements.hpp) takes out of a value's bytes
 // and what the rewriting (rewrite.hpp) turns into commands. Plain data, no behaviour.
+// Only the members that `kind` names are set; the others keep what an earlier element left there.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,11 @@ struct Element {
     pending,        // of the last group: id, delivered_ms, deliveries; its owner comes later
     consumer,       // of the last group: name, seen_ms, active_ms
     owned,          // of the last consumer: id, one of the group's pending entries
+    nacked,         // of the last group, behind its consumers: id of a pending entry without owner
+    remembered,     // stream, last: what XADD IDMP keeps: keep_s, length (at most, per producer),
+                    // entries_added (ids kept now); no command carries the ids
+    array_item,     // array, ascending: index, value
+    array_cursor,   // array, behind its items, if it has one: index, the last one inserted at
   };
   Kind kind = Kind::text;
   ByteView name;
@@ -47,6 +53,8 @@ struct Element {
   std::uint64_t deliveries = 0;
   std::int64_t seen_ms = -1;    // -1: the format does not say
   std::int64_t active_ms = -1;  // -1: never active, or the format does not say
+  std::uint64_t index = 0;
+  std::uint64_t keep_s = 0;
 };
 
 }  // namespace keyferry::rdb

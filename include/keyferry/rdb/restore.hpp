@@ -2,15 +2,9 @@
 #pragma once
 
 #include "keyferry/rdb/rdb_reader.hpp"
+#include "keyferry/rdb/target.hpp"
 
 namespace keyferry::rdb {
-
-// What the target can take; from its INFO.
-struct TargetTraits {
-  Family family = Family::redis;
-  int major = 7;
-  int minor = 0;
-};
 
 // Appends the command that recreates the key of `event` (Kind::key) on the target:
 //  - a plain or integer string without LRU/LFU data: SET key value [PXAT ms] (cheapest for the
@@ -22,7 +16,7 @@ struct TargetTraits {
 // ttl is the absolute expiry in ms, "0" for none; an absolute expiry of 0 or below is sent as 1
 // (already expired). With use_set = false always RESTORE.
 void append_restore(Bytes& out, const Event& event, Dialect source, TargetTraits target,
-                    bool use_set = true);
+                    bool use_set = true, bool replace = true);
 
 // Appends FUNCTION LOAD REPLACE <source text>.
 void append_function_load(Bytes& out, ByteView library);

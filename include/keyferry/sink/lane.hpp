@@ -22,7 +22,16 @@
 
 namespace keyferry {
 
-// What is sent, answered and, if need be, sent again as a whole: one command, or MULTI..EXEC.
+// What a unit of the snapshot holds; it decides what some refusals mean.
+enum class Load : std::uint8_t {
+  none,     // of the stream
+  raw,      // SET or RESTORE
+  entries,  // a later part of a stream, which tells when it had been applied before
+  other,
+};
+
+// What is sent, answered and, if need be, sent again as a whole: one command, MULTI..EXEC, or
+// several commands of the snapshot for one key.
 struct Unit {
   ByteView wire;               // contiguous; kept alive by the Cargo
   std::uint32_t replies = 1;   // the target gives for it
@@ -30,6 +39,7 @@ struct Unit {
   std::int32_t db = 0;
   Slot slot = 0;  // order is kept per slot; always 0 in the stream to a standalone target
   Offset end = 0;  // stream offset behind its command; 0 for snapshot commands
+  Load load = Load::none;
   bool is_group = false;
   bool joins_next = false;  // inside a MULTI..EXEC of the source: not the end of a transaction
   bool sets_ttl = false;    // answers 0 when the key was gone
@@ -38,6 +48,7 @@ struct Unit {
   bool is_copy = false;     // heals a suspect key
   bool is_gone = false;      // moved out of the lane; both cursors pass over it
   bool select_sent = false;  // a SELECT was sent in front: one more reply
+  bool was_sent = false;     // over a connection that broke: it may have been applied
 };
 
 // Keeps the bytes of units alive.
@@ -120,6 +131,9 @@ class Lane {
   // Gives the connection up when a reply has been due for longer than the limit.
   void check_timeout(TimePoint now);
 
+  // Says CLIENT IMPORT-SOURCE ON over every connection (Valkey 8.1). Set before run().
+  bool import_source = false;
+
   const HostPort& target() const { return target_; }
   // CLIENT ID of the last connection, kept by whoever greets; "" for none.
   std::string client_id;
@@ -138,7 +152,9 @@ class Lane {
   void on_reply();
   void finish_unit();
   void pass_gone();
+  void mark_sent();
   void disconnect();
+  Task<Error> say_import_source();
 
   asio::any_io_executor executor_;
   const EndOptions& options_;

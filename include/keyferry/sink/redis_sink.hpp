@@ -17,7 +17,9 @@
 #include "keyferry/checkpoint/suspects.hpp"
 #include "keyferry/cluster/redirect.hpp"
 #include "keyferry/command/key_copy.hpp"
+#include "keyferry/rdb/choice.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
+#include "keyferry/rdb/rewrite_value.hpp"
 #include "keyferry/sink/dead_letter.hpp"
 #include "keyferry/sink/lane.hpp"
 #include "keyferry/sink/route.hpp"
@@ -36,6 +38,8 @@ struct SinkStats {
   std::uint64_t transactions_split = 0;
   std::uint64_t healed_keys = 0;
   std::uint64_t snapshot_keys = 0;
+  std::uint64_t existing_keys = 0;   // left alone: snapshot.on_existing_key is skip
+  std::uint64_t rewritten_keys = 0;  // sent as element commands
   std::map<std::string, std::uint64_t, std::less<>> redirects;   // by kind
   std::map<std::string, std::uint64_t, std::less<>> errors;      // by kind
   std::map<std::string, std::uint64_t, std::less<>> cross_slot;  // by command name
@@ -86,15 +90,38 @@ class RedisSink {
   bool is_recorded() const { return serial_ == nullptr || serial_->is_recorded(); }
   // Gives the right to write away.
   Task<Error> let_go();
+  // The target has a record of this link, usable or not.
+  bool knows_link() const { return claim_ && claim_->found(); }
   std::uint64_t generation() const { return generation_.generation; }
 
   // Snapshot: keys in any order over all lanes; collected per lane and sent by 64 KiB, the rest by
   // flush_keys.
-  void put_key(const rdb::Event& key, rdb::Dialect dialect);
+  // `templates`: of the snapshot.
+  Error put_key(const rdb::Event& key, rdb::Dialect dialect, const rdb::HashTemplates* templates);
+  // A value that is not held whole: its key, its elements, the end. Between two of them wait while
+  // must_pause().
+  Error begin_key(const rdb::Event& key, rdb::Dialect dialect);
+  Error add_element(const rdb::Element& element);
+  Task<Error> end_key(const rdb::Event& key);
+  bool must_pause() const { return !has_room() || (load_.alone && outstanding_units_ > 0); }
+  Task<Error> pause();
   bool has_room() const;
   Task<Error> wait_for_room();
+  // Whether the target must be asked by ask_for_key() before this key is put, because nothing in
+  // the commands for it would spare a key that is there.
+  bool must_ask(const rdb::Event& key, rdb::Dialect dialect) const;
+  // The answer decides over the next put_key() or begin_key().
+  Task<Error> ask_for_key(const rdb::Event& key);
   Task<Error> load_function(ByteView library);
+  Task<Error> load_script(ByteView body);
   void flush_keys();
+  // The snapshot broke off: what of it was collected and not sent is dropped.
+  void forget_snapshot();
+  // Removes what the target held when the link began and the snapshot did not have
+  // (snapshot.mirror).
+  Task<Error> remove_leftovers();
+  // Gives the target back what open() changed for the time of the link (Valkey's import mode).
+  Task<void> restore_target();
 
   // Waits until every command handed over has been answered. Error: the sink has failed.
   Task<Error> idle();
@@ -116,6 +143,7 @@ class RedisSink {
 
  private:
   static constexpr std::uint16_t held_lane = 0xffff;
+  static constexpr std::size_t loading_flush_bytes = 64 * 1024;
 
   struct Hold {
     std::deque<HeldUnit> units;  // refused first, then answered behind it, then those never sent
@@ -167,14 +195,37 @@ class RedisSink {
   bool explains(const Unit& unit, const std::string& error);
   Task<Error> end_behind(HeldUnit held, std::string error);
   bool give_up_unit(HeldUnit held, const std::string& error, bool executed);
+  // by hand, before and behind the snapshot (prepare.cpp)
+  Task<Error> learn_modules();
+  Task<Error> enter_import_mode();
+  Task<Error> note_existing_keys();
+  void note_kept(const rdb::Event& key);
+  Task<Error> scan_node(Endpoint node, std::int32_t db, bool remove, std::uint64_t& removed);
+  Task<Error> for_each_target_db(bool remove, std::uint64_t& removed);
+  Task<Result<RespValue>> call_in(Endpoint node, std::int32_t db, Bytes command);
+  Task<Result<RespValue>> call_once(Endpoint node, std::int32_t db, Bytes command);
+  Task<Error> tell_masters(Bytes command);
+
+  // the snapshot (load.cpp)
+  rdb::Choice choose(const rdb::Event& key, rdb::Dialect dialect) const;
+  Error put_foreign(const rdb::Event& key, const rdb::Choice& choice,
+                    const rdb::HashTemplates* templates);
+  Error judge_loss(ByteView key, std::int32_t db, rdb::Choice::Loss loss);
+  Error lose(const std::string& what, const char* kind, bool is_fatal);
+  void put_held(Unit unit, Bytes wire);
+  void put_part(Unit unit, rdb::Rewriter::Part part);
+  void send_part(rdb::Rewriter::Part part, bool is_last);
+  Bytes part_wire(Unit& unit, rdb::Rewriter::Part part) const;
+  bool take_load_refusal(HeldUnit& held, std::string& error);
+  bool rewrite_refused(HeldUnit& held, std::string& error);
+  Task<Error> check_claims(const rdb::Event& key, std::vector<rdb::Rewriter::Claims> claims);
 
   // refusals (settle.cpp)
   void on_refused(Lane& lane, HeldUnit held, const std::string& error);
   void hold_slot(Lane& lane, Slot slot, Lane::Freeze why);
   void on_thawed(Slot slot);
   void release(Slot slot);
-  void give_up(HeldUnit held, const std::string& error, std::string_view kind,
-               const std::string& target);
+  void give_up(HeldUnit held, std::string error, std::string_view kind, const std::string& target);
   Task<Error> write_dead_letter(HeldUnit held);
   Task<Error> settle();
   Task<void> settle_one(Slot slot);
@@ -212,6 +263,23 @@ class RedisSink {
   };
   std::vector<Loading> loading_;  // per lane: snapshot commands being collected
   std::uint64_t epoch_ = 0;  // grows when everything queued is given up
+  struct LoadState {
+    rdb::Dialect dialect;
+    rdb::ChoiceRules rules;
+    std::vector<std::string> modules;
+    std::optional<rdb::Rewriter> rewriter;  // of the value that comes in elements
+    Slot slot = 0;
+    std::int32_t db = 0;
+    bool skipping = false;     // the elements that come are not wanted
+    bool key_exists = false;   // answer of ask_for_key
+    bool alone = false;        // a part is under way that must be answered before the next one
+    std::uint64_t losses = 0;  // told about
+    // snapshot.mirror: what the target held at first, sorted, and which of it the snapshot has.
+    std::vector<std::uint64_t> found;
+    std::vector<bool> kept;
+    std::vector<Endpoint> import_mode;  // nodes that must leave it at the end
+  };
+  LoadState load_;
   std::uint64_t outstanding_units_ = 0;
   std::size_t outstanding_bytes_ = 0;
   std::size_t window_bytes_;

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "keyferry/cluster/slot_map.hpp"
@@ -26,6 +27,12 @@ struct ServerIdentity {
 };
 ServerIdentity read_identity(ByteView info);
 
+// How far the server's clock is ahead of ours, in ms, from its answer to TIME that took from `sent`
+// to `received` (unix ms, our clock); nullopt when it did not tell.
+std::optional<std::int64_t> read_clock_ahead(const RespValue& time, std::int64_t sent,
+                                             std::int64_t received);
+std::int64_t unix_now_ms();
+
 class TargetNodes {
  public:
   TargetNodes(const asio::any_io_executor& executor, const EndOptions& options)
@@ -46,12 +53,12 @@ class TargetNodes {
   const std::map<Endpoint, ServerIdentity>& masters() const { return masters_; }
   const LearntCommands& learnt() const { return learnt_; }
 
+  // Of the first master; nullopt where TIME is not allowed.
+  Task<Result<std::optional<std::int64_t>>> clock_ahead_ms();
   // Sends one command to every master; the first error reply or failure ends it.
   Task<Error> tell_all(Bytes command);
   // Whether any master holds a key, but for those of `except` (standalone).
   Task<Error> find_keys(bool& found, std::vector<std::string> except);
-  // Asks whether database `db` exists, by selecting it. Error usage when it does not.
-  Task<Error> probe_db(std::int32_t db);
   // A command by hand, over a connection that is kept for that node; callers take turns.
   Task<Result<RespValue>> call(Endpoint node, Bytes command, Millis limit);
   // Sends `wire` and steps over `replies` replies; the result is the first error among them, empty

@@ -14,9 +14,10 @@
 
 namespace keyferry {
 
-// The version we announce: the newest whose RDB we read. Valkey >= 9 would write its own dialect
-// to 9.0.0 and up.
-inline constexpr std::string_view announced_version = "8.1.0";
+// The version we announce: the newest whose RDB we read. To 9.0.0 and up Valkey >= 9 writes its own
+// dialect, and refuses older ones a full sync when a hash field expires; 9.2 would put commands
+// into the snapshot.
+inline constexpr std::string_view announced_version = "9.1.0";
 
 // A place in one replication history: `offset` bytes of the stream of `replid` have been received.
 struct ReplicationPosition {
