@@ -57,21 +57,22 @@ inline std::string stream_line(const Element& element) {
 
 inline std::string line_of(const Element& element) {
   using Kind = Element::Kind;
-  const std::string value = escaped(element.value, 100'000);
+  // Only of the kinds that have one: another kind's is what an earlier element left there.
+  const auto value = [&] { return escaped(element.value, 100'000); };
   switch (element.kind) {
     case Kind::text:
-      return "text " + value;
+      return "text " + value();
     case Kind::item:
-      return "item " + value;
+      return "item " + value();
     case Kind::member:
-      return "member " + value;
+      return "member " + value();
     case Kind::scored_member:
-      return fmt::format("{} {}", score_text(element.score), value);
+      return fmt::format("{} {}", score_text(element.score), value());
     case Kind::field:
-      return fmt::format("{} = {}{}", escaped(element.name, 100'000), value,
+      return fmt::format("{} = {}{}", escaped(element.name, 100'000), value(),
                          element.expire_ms != 0 ? fmt::format(" until {}", element.expire_ms) : "");
     case Kind::array_item:
-      return fmt::format("[{}] = {}", element.index, value);
+      return fmt::format("[{}] = {}", element.index, value());
     case Kind::array_cursor:
       return fmt::format("cursor {}", element.index);
     default:
