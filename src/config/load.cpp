@@ -66,6 +66,25 @@ bool is_foreign(const std::string& name, const std::string& value) {
 class Loader {
  public:
   Result<Options> load(const CommandLine& command_line, const Environment& environment) {
+    collect(command_line, environment);
+    if (problems_.empty()) return std::move(options_);
+    return Error(Errc::usage, fmt::format("{}", fmt::join(problems_, "\n")));
+  }
+
+  Explanation explain(const CommandLine& command_line, const Environment& environment) {
+    collect(command_line, environment);
+    Explanation out;
+    for (const OptionDef& def : option_table()) {
+      const auto origin = origins_.find(def.name);
+      out.options.push_back(
+          {def.name, def.show(options_), origin == origins_.end() ? "default" : origin->second});
+    }
+    out.problems = fmt::format("{}", fmt::join(problems_, "\n"));
+    return out;
+  }
+
+ private:
+  void collect(const CommandLine& command_line, const Environment& environment) {
     if (!command_line.config_file.empty()) collect_yaml(command_line.config_file);
     collect_environment(environment);
     collect_flags(command_line);
@@ -77,11 +96,9 @@ class Loader {
     check_end("source", options_.source, fallback);
     check_end("target", options_.target, fallback);
     check_ends_differ();
-    if (problems_.empty()) return std::move(options_);
-    return Error(Errc::usage, fmt::format("{}", fmt::join(problems_, "\n")));
+    check_http();
   }
 
- private:
   void collect_yaml(const std::string& path) {
     const Result<std::string> text = read_file(path, config_max_bytes);
     if (!text) return problem(path, text.error().what);
@@ -144,28 +161,75 @@ class Loader {
           fmt::format("the {0} is missing: give --{0} URI, {1} or {0}.uri in the file", group,
                       environment_name(group + ".uri")));
     }
+    check_tls(group, end);
+    const std::string sentinel_name = group + ".sentinel.password_file";
+    end.sentinel_password = secret_in(sentinel_name, end.sentinel_password_file);
     if (end.password_file.empty()) {
       if (end.uri.password.empty()) end.uri.password = fallback;
       return;
     }
     const std::string name = group + ".password_file";
-    const std::string place = origins_[name] + ": " + name;
-    Result<std::string> password = read_file(end.password_file, password_max_bytes);
-    if (!password) return problem(place, "the file " + password.error().what);
-    if (!password->empty() && password->back() == '\n') password->pop_back();
-    if (!password->empty() && password->back() == '\r') password->pop_back();
-    if (password->empty()) return problem(place, "the file is empty");
-    if (password->find('\n') != std::string::npos)
-      return problem(place, "the file has more than one line");
+    std::string password = secret_in(name, end.password_file);
+    if (password.empty()) return;
     if (!end.uri.password.empty())
-      return problem(place, "the address holds a password as well; keep one");
-    end.uri.password = std::move(*password);
+      return problem(place_of(name), "the address holds a password as well; keep one");
+    end.uri.password = std::move(password);
+  }
+
+  // Half a key pair, or TLS options for an address without TLS, which would not be looked at.
+  void check_tls(const std::string& group, const EndOptions& end) {
+    if (end.tls.cert_file.empty() != end.tls.key_file.empty()) {
+      const bool has_cert = !end.tls.cert_file.empty();
+      problem(place_of(group + (has_cert ? ".tls.cert_file" : ".tls.key_file")),
+              fmt::format("needs {}.tls.{} beside it", group, has_cert ? "key_file" : "cert_file"));
+    }
+    if (end.uri.tls || origins_.count(group + ".uri") == 0) return;
+    for (const auto& [name, origin] : origins_) {
+      // Empty values and defaults do no harm: a file that names every option has them.
+      if (name.rfind(group + ".tls.", 0) != 0) continue;
+      const OptionDef* def = find_option(name);
+      if (def->show(options_) == def->show(Options())) continue;
+      return problem(place_of(name),
+                     "the address does not ask for TLS (write rediss:// or valkeys://)");
+    }
+  }
+
+  void check_http() {
+    options_.http_token = secret_in("http.token_file", options_.http_token_file);
+    if (options_.http_listen.empty() || !options_.http_token_file.empty()) return;
+    const Result<HostPort> listen = parse_listen(options_.http_listen);
+    if (!listen || is_loopback(*listen)) return;
+    problem(place_of("http.listen"),
+            "an address that others can reach needs http.token_file (or use 127.0.0.1, [::1] or "
+            "localhost)");
+  }
+
+  std::string place_of(const std::string& name) { return origins_[name] + ": " + name; }
+
+  // The one line in the file that option `name` names; "" when there is none, or after a problem.
+  std::string secret_in(const std::string& name, const std::string& path) {
+    if (path.empty()) return {};
+    Result<std::string> secret = read_file(path, password_max_bytes);
+    std::string wrong;
+    if (!secret) {
+      wrong = "the file " + secret.error().what;
+    } else {
+      if (!secret->empty() && secret->back() == '\n') secret->pop_back();
+      if (!secret->empty() && secret->back() == '\r') secret->pop_back();
+      if (secret->empty()) wrong = "the file is empty";
+      if (secret->find('\n') != std::string::npos) wrong = "the file has more than one line";
+    }
+    if (wrong.empty()) return std::move(*secret);
+    problem(place_of(name), wrong);
+    return {};
   }
 
   void check_ends_differ() {
     const Uri& source = options_.source.uri;
     const Uri& target = options_.target.uri;
     if (source.kind != target.kind) return;
+    // The same Sentinels may well watch both ends.
+    if (source.sentinel_master != target.sentinel_master) return;
     bool same = source.kind == Uri::Kind::unix_socket && source.path == target.path;
     for (const HostPort& a : source.hosts) {
       for (const HostPort& b : target.hosts)
@@ -197,6 +261,10 @@ class Loader {
 
 Result<Options> load_options(const CommandLine& command_line, const Environment& environment) {
   return Loader().load(command_line, environment);
+}
+
+Explanation explain_options(const CommandLine& command_line, const Environment& environment) {
+  return Loader().explain(command_line, environment);
 }
 
 }  // namespace keyferry

@@ -17,6 +17,7 @@ std::vector<NamedCount> named(const std::map<std::string, std::uint64_t, std::le
 
 std::string host_port(const Uri& uri) {
   if (uri.hosts.empty()) return uri.path;
+  if (!uri.sentinel_master.empty()) return uri.sentinel_master;
   const HostPort& host = uri.hosts.front();
   return to_string(Endpoint{host.host, host.port});
 }
