@@ -2,12 +2,11 @@
 
 #include <csignal>
 
-#include <malloc.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <malloc.h>
 
 #include "keyferry/admin/http.hpp"
 #include "keyferry/base/log.hpp"
@@ -39,6 +38,19 @@ Task<void> obey_signals(asio::signal_set& signals, Pipeline& pipeline) {
   if (!second_ec) pipeline.abort();
 }
 
+void obey(Pipeline& pipeline, ControlVerb verb) {
+  switch (verb) {
+    case ControlVerb::drain:
+      return pipeline.drain();
+    case ControlVerb::pause:
+      return pipeline.pause();
+    case ControlVerb::resume:
+      return pipeline.resume();
+    case ControlVerb::stop:
+      return pipeline.stop();
+  }
+}
+
 // Runs the link, then, when asked to stay, waits for a signal with the listeners still answering.
 Task<Error> live(Pipeline& pipeline, asio::signal_set& signals, const Options& options) {
   Error error = co_await pipeline.run();
@@ -65,11 +77,10 @@ int run_link(const Options& options) {
   AdminOptions admin_options;
   admin_options.http_listen = options.http_listen;
   admin_options.resp_listen = options.admin_resp_listen;
+  admin_options.token = options.http_token;
   admin_options.ready_lag_bytes = options.http_ready_lag_bytes;
   AdminServer admin(admin_options, board, [&loop, &pipeline](ControlVerb verb) {
-    asio::post(loop, [&pipeline, verb] {
-      verb == ControlVerb::drain ? pipeline.drain() : pipeline.stop();
-    });
+    asio::post(loop, [&pipeline, verb] { obey(pipeline, verb); });
     return true;
   });
   if (Error error = admin.start()) {

@@ -24,6 +24,7 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
       decoder_(budget_),
       scope_(executor),
       halt_(executor),
+      resumed_(executor),
       window_(budget_) {}
 
 Task<Error> Pipeline::run() {
@@ -38,6 +39,9 @@ Task<Error> Pipeline::run() {
   }
   psync_.announced_port = announced_port;
   psync_.pressure = [this] {
+    // While paused nothing makes room: what memory cannot take goes to the spool at once, rather
+    // than piling up at the source.
+    if (paused_) return SourcePressure();
     return observer_.pressure(source_.received_offset().value_or(source_.full_sync_offset),
                               Clock::now());
   };
@@ -109,6 +113,8 @@ Task<Error> Pipeline::decode() {
     auto item = co_await intake_.pop();
     if (!item) co_return item.error();
     is_decoding_ = true;
+    while (paused_ && !finished_)
+      co_await resumed_.wait();
     Error error;
     if (auto* full_sync = std::get_if<Intake::FullSync>(&*item)) {
       error = co_await begin_snapshot(std::move(*full_sync));
@@ -174,14 +180,28 @@ void Pipeline::check_goal(TimePoint now) {
   finish_received();
 }
 
+void Pipeline::pause() {
+  if (finished_ || draining_ || drain_wanted_ || paused_) return;
+  log_info("paused: receiving goes on, applying does not");
+  paused_ = true;
+}
+
+void Pipeline::resume() {
+  if (!std::exchange(paused_, false)) return;
+  log_info("resumed");
+  resumed_.notify();
+}
+
 void Pipeline::stop() {
   if (finished_ || draining_) return;
+  resume();
   log_info("stopping: applying what has been received");
   finish_received();
 }
 
 void Pipeline::drain() {
   if (finished_) return;
+  resume();
   log_info("draining: will stop when lag reaches zero");
   drain_wanted_ = true;
 }
@@ -229,6 +249,7 @@ void Pipeline::finish(Error error) {
   observer_.stop();
   sink_.stop();
   halt_.notify();
+  resumed_.notify();
 }
 
 }  // namespace keyferry

@@ -40,6 +40,7 @@ Task<Error> Pipeline::report() {
 Phase Pipeline::phase() const {
   if (finished_) return result_ ? Phase::failed : Phase::stopped;
   if (draining_ || drain_wanted_) return Phase::draining;
+  if (paused_) return Phase::paused;
   if (source_.handshaking) return Phase::handshake;
   if (!source_.link_up) return Phase::connecting;
   if (!in_stream_) return Phase::snapshot;

@@ -3,7 +3,8 @@
 // thread; everything it starts ends with run().
 //
 // Phases: connecting -> handshake -> snapshot -> catch_up -> steady; connecting again while the
-// source is away; draining from any of them when asked to stop; stopped or failed at the end.
+// source is away; paused from any of these until resumed; draining when asked to stop; stopped or
+// failed at the end.
 #pragma once
 
 #include "keyferry/checkpoint/lag.hpp"
@@ -27,10 +28,12 @@ class Pipeline {
   // The whole life of the link. No error: it ended as asked.
   Task<Error> run();
 
-  // These three only on the pipeline's executor.
-  void stop();   // apply what has been received, then end
-  void drain();  // end when lag reaches zero
-  void abort();  // end now; what is not acknowledged stays undone
+  // These only on the pipeline's executor.
+  void stop();    // apply what has been received, then end
+  void drain();   // end when lag reaches zero
+  void abort();   // end now; what is not acknowledged stays undone
+  void pause();   // apply nothing more, but go on receiving into memory and spool
+  void resume();  // also done by stop and drain
 
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
@@ -75,6 +78,7 @@ class Pipeline {
   LagMeter lag_;
   Scope scope_;
   Signal halt_;
+  Signal resumed_;
 
   // snapshot being decoded
   std::unique_ptr<rdb::RdbReader> reader_;
@@ -90,7 +94,8 @@ class Pipeline {
   bool in_stream_ = false;
   bool caught_up_ = false;
   bool is_decoding_ = false;  // between pop and the hand-over to the sink
-  bool draining_ = false;     // received bytes are being applied, then the end
+  bool paused_ = false;
+  bool draining_ = false;  // received bytes are being applied, then the end
   bool drain_wanted_ = false;
   bool finished_ = false;
   bool reached_goal_ = false;

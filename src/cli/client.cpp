@@ -1,0 +1,96 @@
+#include "keyferry/cli/client.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <thread>
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include "keyferry/cli/cli.hpp"
+#include "keyferry/cli/http_client.hpp"
+#include "keyferry/cli/status_screen.hpp"
+
+namespace keyferry {
+namespace {
+
+constexpr const char* default_address = "127.0.0.1:8484";  // of http.listen
+constexpr std::chrono::seconds refresh{1};
+
+std::string given_or(const std::string& given, const Environment& environment, const char* name,
+                     const char* fallback) {
+  if (!given.empty()) return given;
+  const auto found = environment.find(name);
+  return found == environment.end() || found->second.empty() ? fallback : found->second;
+}
+
+struct Server {
+  std::string address;
+  std::string token;
+};
+
+Result<Server> find_server(const ClientOptions& options, const Environment& environment) {
+  Server server;
+  server.address = given_or(options.http, environment, "KEYFERRY_HTTP_LISTEN", default_address);
+  const std::string file =
+      given_or(options.token_file, environment, "KEYFERRY_HTTP_TOKEN_FILE", "");
+  if (file.empty()) return server;
+  std::ifstream in(file);
+  if (!std::getline(in, server.token) || server.token.empty()) {
+    return Error(Errc::usage, "no token can be read from " + file);
+  }
+  if (server.token.back() == '\r') server.token.pop_back();
+  return server;
+}
+
+int fail(const Error& error) {
+  print_problems(error.what);
+  return exit_code(error);
+}
+
+Result<std::string> read_status(const Server& server, bool json) {
+  Result<HttpAnswer> answer = http_call(server.address, "GET", "/status", "");
+  if (!answer) return answer.error();
+  if (answer->status != 200) {
+    return Error(Errc::unreachable, fmt::format("GET /status: {}", answer->status));
+  }
+  return json ? std::move(answer->body) : status_screen(answer->body);
+}
+
+}  // namespace
+
+int status_command(const ClientOptions& options, const Environment& environment) {
+  const Result<Server> server = find_server(options, environment);
+  if (!server) return fail(server.error());
+  const bool redraws = options.watch && !options.json && isatty(STDOUT_FILENO) == 1;
+  while (true) {
+    const Result<std::string> shown = read_status(*server, options.json);
+    if (!shown) return fail(shown.error());
+    // Home, then clear what the last screen left behind.
+    fmt::print("{}{}", redraws ? "\x1b[H\x1b[2J" : "", *shown);
+    if (!options.watch) return 0;
+    if (!redraws && !options.json) fmt::print("\n");
+    std::fflush(stdout);
+    std::this_thread::sleep_for(refresh);
+  }
+}
+
+int control_command(const std::string& verb, const ClientOptions& options,
+                    const Environment& environment) {
+  const Result<Server> server = find_server(options, environment);
+  if (!server) return fail(server.error());
+  const Result<HttpAnswer> answer = http_call(server->address, "POST", "/" + verb, server->token);
+  if (!answer) return fail(answer.error());
+  std::string body = answer->body;
+  while (!body.empty() && body.back() == '\n')
+    body.pop_back();
+  if (answer->status != 202) {
+    return fail(Error(Errc::refused_by_peer,
+                      fmt::format("{} says no: {} {}", server->address, answer->status, body)));
+  }
+  fmt::print("{}\n", body);
+  return 0;
+}
+
+}  // namespace keyferry
