@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "keyferry/cli/check.hpp"
 #include "keyferry/cli/client.hpp"
 #include "keyferry/cli/config_show.hpp"
 #include "keyferry/config/option_value.hpp"
@@ -44,7 +45,7 @@ std::string option_list() {
   return out;
 }
 
-struct Command {
+struct Subcommand {
   const CLI::App* app;
   std::function<int()> run;
 };
@@ -53,7 +54,7 @@ struct Command {
 struct Arguments {
   CommandLine line;
   ClientOptions client;
-  std::vector<Command> commands;
+  std::vector<Subcommand> commands;
 };
 
 void add_link_options(CLI::App& command, CommandLine& line) {
@@ -94,6 +95,14 @@ void add_run(CLI::App& app, Arguments& to) {
   add_link_options(*run, to.line);
   run->footer(option_list);
   to.commands.push_back({run, [&to] { return run_command(to.line); }});
+}
+
+void add_check(CLI::App& app, Arguments& to) {
+  CLI::App* check = app.add_subcommand(
+      "check", "Connect to both ends, name every problem and what to do; changes nothing");
+  add_link_options(*check, to.line);
+  check->add_flag("--json", to.client.json, "The findings as JSON");
+  to.commands.push_back({check, [&to] { return check_command(to.line, to.client.json); }});
 }
 
 void add_clients(CLI::App& app, Arguments& to) {
@@ -199,6 +208,7 @@ int run_cli(int argc, char** argv) {
   app.allow_extras();
   Arguments arguments;
   add_run(app, arguments);
+  add_check(app, arguments);
   add_clients(app, arguments);
   add_config(app, arguments);
   try {
@@ -208,7 +218,7 @@ int run_cli(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return usage_problem(error.what());
   }
-  for (const Command& command : arguments.commands) {
+  for (const Subcommand& command : arguments.commands) {
     if (!command.app->parsed()) continue;
     const std::string extras = describe_extras(*command.app);
     if (!extras.empty()) return usage_problem(extras);
@@ -218,7 +228,7 @@ int run_cli(int argc, char** argv) {
         "unknown command or misplaced option: write keyferry COMMAND OPTIONS (see keyferry "
         "--help)");
   }
-  for (const Command& command : arguments.commands) {
+  for (const Subcommand& command : arguments.commands) {
     if (command.app->parsed()) return command.run();
   }
   return usage_problem(

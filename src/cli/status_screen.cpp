@@ -7,7 +7,7 @@
 #include <boost/json/value.hpp>
 #include <fmt/format.h>
 
-#include "keyferry/cli/present.hpp"
+#include "keyferry/base/present.hpp"
 
 namespace keyferry {
 namespace {

@@ -1,4 +1,4 @@
-#include "keyferry/cli/present.hpp"
+#include "keyferry/base/present.hpp"
 
 #include <limits>
 

@@ -1,4 +1,4 @@
-// Numbers as people read them, for the status screen and the progress line. Pure.
+// Numbers as people read them: counts, bytes, rates, durations, a bar. Pure.
 #pragma once
 
 #include <cstdint>

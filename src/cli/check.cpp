@@ -1,0 +1,85 @@
+#include "keyferry/cli/check.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+#include <fmt/format.h>
+
+#include "keyferry/base/log.hpp"
+#include "keyferry/cli/cli.hpp"
+#include "keyferry/pipeline/preflight_facts.hpp"
+
+namespace keyferry {
+namespace {
+
+std::ptrdiff_t count_of(const std::vector<Finding>& findings, Verdict verdict) {
+  return std::count_if(findings.begin(), findings.end(),
+                       [verdict](const Finding& one) { return one.verdict == verdict; });
+}
+
+}  // namespace
+
+std::string check_text(const std::vector<Finding>& findings) {
+  std::size_t width = 0;
+  for (const Finding& one : findings)
+    width = std::max(width, one.name.size());
+  std::string out;
+  for (const Finding& one : findings) {
+    fmt::format_to(std::back_inserter(out), "{:<5} {:<{}}  {}\n", to_string(one.verdict), one.name,
+                   width, one.text);
+    if (one.advice.empty()) continue;
+    fmt::format_to(std::back_inserter(out), "      {:<{}}  -> {}\n", "", width, one.advice);
+  }
+  fmt::format_to(std::back_inserter(out), "{} ok, {} warnings, {} failed\n",
+                 count_of(findings, Verdict::ok), count_of(findings, Verdict::warn),
+                 count_of(findings, Verdict::fail));
+  return out;
+}
+
+std::string check_json(const std::vector<Finding>& findings) {
+  namespace json = boost::json;
+  Verdict worst = Verdict::ok;
+  json::array checks;
+  for (const Finding& one : findings) {
+    worst = std::max(worst, one.verdict);
+    checks.push_back(json::object{{"verdict", to_string(one.verdict)},
+                                  {"name", one.name},
+                                  {"text", one.text},
+                                  {"advice", one.advice}});
+  }
+  const json::object document{{"verdict", to_string(worst)}, {"checks", std::move(checks)}};
+  return json::serialize(document);
+}
+
+int check_exit_code(const std::vector<Finding>& findings) {
+  const auto is_unreachable = [](const Finding& one) { return one.is_unreachable; };
+  if (std::any_of(findings.begin(), findings.end(), is_unreachable)) {
+    return exit_code(Error(Errc::unreachable, ""));
+  }
+  return count_of(findings, Verdict::fail) > 0 ? exit_code(Error(Errc::data_refused, "")) : 0;
+}
+
+int check_command(const CommandLine& command_line, bool json) {
+  const Result<Options> options = load_options(command_line, environment());
+  if (!options) {
+    print_problems(options.error().what);
+    return exit_code(options.error());
+  }
+  // What connections have to say is part of the findings.
+  open_log(LogLevel::error, options->log_format, "");
+  PreflightFacts facts;
+  Error error = run_alone(gather_preflight(*options, true, facts));
+  if (error) {
+    print_problems(error.what);
+    return exit_code(error);
+  }
+  const std::vector<Finding> findings = judge_preflight(facts, *options);
+  fmt::print("{}", json ? check_json(findings) + "\n" : check_text(findings));
+  return check_exit_code(findings);
+}
+
+}  // namespace keyferry
