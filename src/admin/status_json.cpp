@@ -53,8 +53,8 @@ json::object counters(const Status& status) {
                       {"reconnects", status.reconnects},
                       {"full_resyncs", status.full_resyncs},
                       {"transactions_split", status.transactions_split},
-                      {"suspect_keys", 0},  // at-least-once delivery marks and heals none
-                      {"healed_keys", 0},
+                      {"suspect_keys", status.suspect_keys},
+                      {"healed_keys", status.healed_keys},
                       {"dead_letters", status.dead_letters}};
 }
 

@@ -16,7 +16,7 @@
 namespace keyferry {
 namespace {
 
-std::ptrdiff_t count_of(const std::vector<Finding>& findings, Verdict verdict) {
+std::ptrdiff_t count_of(const std::vector<Finding>& findings, Grade verdict) {
   return std::count_if(findings.begin(), findings.end(),
                        [verdict](const Finding& one) { return one.verdict == verdict; });
 }
@@ -35,14 +35,14 @@ std::string check_text(const std::vector<Finding>& findings) {
     fmt::format_to(std::back_inserter(out), "      {:<{}}  -> {}\n", "", width, one.advice);
   }
   fmt::format_to(std::back_inserter(out), "{} ok, {} warnings, {} failed\n",
-                 count_of(findings, Verdict::ok), count_of(findings, Verdict::warn),
-                 count_of(findings, Verdict::fail));
+                 count_of(findings, Grade::ok), count_of(findings, Grade::warn),
+                 count_of(findings, Grade::fail));
   return out;
 }
 
 std::string check_json(const std::vector<Finding>& findings) {
   namespace json = boost::json;
-  Verdict worst = Verdict::ok;
+  Grade worst = Grade::ok;
   json::array checks;
   for (const Finding& one : findings) {
     worst = std::max(worst, one.verdict);
@@ -60,7 +60,7 @@ int check_exit_code(const std::vector<Finding>& findings) {
   if (std::any_of(findings.begin(), findings.end(), is_unreachable)) {
     return exit_code(Error(Errc::unreachable, ""));
   }
-  return count_of(findings, Verdict::fail) > 0 ? exit_code(Error(Errc::data_refused, "")) : 0;
+  return count_of(findings, Grade::fail) > 0 ? exit_code(Error(Errc::data_refused, "")) : 0;
 }
 
 int check_command(const CommandLine& command_line, bool json) {

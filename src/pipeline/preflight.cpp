@@ -67,17 +67,15 @@ class Judge {
   std::vector<Finding> run();
 
  private:
-  void add(Verdict verdict, std::string name, std::string text, std::string advice = "") {
+  void add(Grade verdict, std::string name, std::string text, std::string advice = "") {
     findings_.push_back({verdict, std::move(name), std::move(text), std::move(advice)});
   }
-  void ok(std::string name, std::string text) {
-    add(Verdict::ok, std::move(name), std::move(text));
-  }
+  void ok(std::string name, std::string text) { add(Grade::ok, std::move(name), std::move(text)); }
   void warn(std::string name, std::string text, std::string advice) {
-    add(Verdict::warn, std::move(name), std::move(text), std::move(advice));
+    add(Grade::warn, std::move(name), std::move(text), std::move(advice));
   }
   void fail(std::string name, std::string text, std::string advice) {
-    add(Verdict::fail, std::move(name), std::move(text), std::move(advice));
+    add(Grade::fail, std::move(name), std::move(text), std::move(advice));
   }
 
   // either end
@@ -269,8 +267,10 @@ void Judge::backlog() {
   const std::int64_t rate = source().write_bytes_per_s;
   if (rate <= 0) return ok("source.backlog", shown(bytes) + "; nothing is being written");
   const std::int64_t lasts_s = bytes / rate;
-  const std::string text = fmt::format("the backlog of {} lasts {} at {}/s", shown(bytes),
-                                       shown_duration(static_cast<double>(lasts_s)), shown(rate));
+  const std::string text =
+      fmt::format("the backlog of {} lasts {} at {}{}/s", shown(bytes),
+                  shown_duration(static_cast<double>(lasts_s)),
+                  source().is_write_rate_upper_bound ? "up to " : "", shown(rate));
   if (lasts_s >= comfortable_s) return ok("source.backlog", text);
   warn("source.backlog", text + "; a longer break costs a full sync",
        fmt::format("CONFIG SET repl-backlog-size {}mb", 2 * comfortable_s * rate / mebibyte + 1));
@@ -551,6 +551,9 @@ void Judge::spool() {
   const std::string text = fmt::format("{}: {} free, spool.max_bytes is {}", options_.spool_dir,
                                        shown_bytes(facts_.spool.free_bytes), shown_bytes(wanted));
   if (facts_.spool.free_bytes >= wanted) return ok("spool", text);
+  if (facts_.spool.free_bytes < static_cast<std::uint64_t>(64 * mebibyte)) {
+    return fail("spool", text, "set spool.dir to a disk with room");
+  }
   warn("spool", text, "choose another disk, or a smaller spool.max_bytes");
 }
 
@@ -567,13 +570,13 @@ void Judge::budget() {
 
 }  // namespace
 
-const char* to_string(Verdict verdict) {
+const char* to_string(Grade verdict) {
   switch (verdict) {
-    case Verdict::ok:
+    case Grade::ok:
       return "ok";
-    case Verdict::warn:
+    case Grade::warn:
       return "warn";
-    case Verdict::fail:
+    case Grade::fail:
       return "fail";
   }
   return "fail";

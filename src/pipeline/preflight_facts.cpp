@@ -55,15 +55,25 @@ class Interview {
     co_return Error();
   }
 
+  // A server that never had a replica does not count its stream: then what its clients send is all
+  // there is to go by.
   Task<Error> writes() {
-    const std::int64_t before = to_int(info_field(facts_.info, "master_repl_offset"));
+    auto before = co_await ask({"INFO", "everything"});
+    if (!before) co_return before.error();
     const TimePoint begin = Clock::now();
     co_await sleep_for(measure_for);
-    auto info = co_await ask({"INFO", "replication"});
-    if (!info) co_return info.error();
-    const std::int64_t grown = to_int(info_field(info->text, "master_repl_offset")) - before;
-    facts_.write_bytes_per_s =
+    auto after = co_await ask({"INFO", "everything"});
+    if (!after) co_return after.error();
+    facts_.is_write_rate_upper_bound = info_field(before->text, "repl_backlog_active") == "0";
+    const ByteView counter =
+        facts_.is_write_rate_upper_bound ? "total_net_input_bytes" : "master_repl_offset";
+    const std::int64_t grown =
+        to_int(info_field(after->text, counter)) - to_int(info_field(before->text, counter));
+    const std::int64_t per_s =
         grown * 1000 / std::max<std::int64_t>(1, elapsed_ms(begin, Clock::now()));
+    // Our own question, and the pings of replicas, are no writes.
+    constexpr std::int64_t noise_bytes_per_s = 1024;
+    facts_.write_bytes_per_s = per_s < noise_bytes_per_s ? 0 : per_s;
     co_return Error();
   }
 
@@ -214,16 +224,19 @@ SpoolFacts look_at_spool(const Options& options) {
   SpoolFacts facts;
   if (!options.spool_enabled) return facts;
   std::error_code ec;
-  std::filesystem::create_directories(options.spool_dir, ec);
-  if (ec) {
-    facts.problem = ec.message();
+  // The folder is made when it is needed: look at the first one above it that is there.
+  std::filesystem::path folder = std::filesystem::absolute(options.spool_dir, ec);
+  while (!std::filesystem::exists(folder, ec) && folder.has_relative_path())
+    folder = folder.parent_path();
+  if (!std::filesystem::is_directory(folder, ec)) {
+    facts.problem = folder.string() + " is no folder";
     return facts;
   }
-  if (::access(options.spool_dir.c_str(), W_OK | X_OK) != 0) {
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
     facts.problem = std::generic_category().message(errno);
     return facts;
   }
-  const auto space = std::filesystem::space(options.spool_dir, ec);
+  const auto space = std::filesystem::space(folder, ec);
   if (ec) facts.problem = ec.message();
   facts.free_bytes = ec ? 0 : space.available;
   return facts;

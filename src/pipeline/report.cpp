@@ -30,7 +30,7 @@ Task<Error> Pipeline::report() {
     lag_.stream(source_.replid);
     lag_.link(source_.link_up && in_stream_);
     publish(now);
-    if (elapsed_ms(logged_at_, now) >= log_interval_ms) log_progress(now);
+    if (!has_logged_ || elapsed_ms(logged_at_, now) >= log_interval_ms) log_progress(now);
     co_await halt_.wait_for(publish_interval);
   }
   log_progress(Clock::now());
@@ -107,6 +107,7 @@ void Pipeline::publish(TimePoint now) {
   s.source = host_port(options_.source.uri);
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
+  s.is_streaming = in_stream_;
   for (const auto& lane : sink_.lanes()) {
     s.lanes.push_back({to_string(Endpoint{lane->target().host, lane->target().port}),
                        lane->queued(), lane->in_flight()});
@@ -124,6 +125,8 @@ void Pipeline::publish(TimePoint now) {
 
 void Pipeline::log_progress(TimePoint now) {
   logged_at_ = now;
+  has_logged_ = true;
+  if (!logs_progress) return;
   const auto lag = lag_.lag_bytes(now);
   if (in_snapshot_) {
     log_info("progress: phase={} keys={}{} bytes={} commands_per_s={:.0f}", to_string(phase()),

@@ -171,6 +171,9 @@ TEST(RespSession, ShowsTheSectionsThatAreAskedFor) {
   EXPECT_EQ(info_field(all, "redis_mode"), "standalone");
   EXPECT_EQ(info_field(all, "phase"), "steady");
   EXPECT_EQ(info_field(all, "lag_bytes"), "5");
+  EXPECT_EQ(info_field(all, "connected_clients"), "1");
+  EXPECT_EQ(info_field(all, "used_memory"), "0");
+  EXPECT_EQ(info_field(all, "sync_full"), "1");
   EXPECT_NE(all.find("\r\n\r\n# Replication\r\n"), all.npos);
   EXPECT_EQ(info_field(bulk_of(reply_to({"INFO", "ALL"})), "role"), "slave");
   EXPECT_NE(info_field(two, "run_id"), "");

@@ -25,6 +25,9 @@ class Pipeline {
   // Which port to announce over a link whose own address is given; 0 = none. Set before run().
   std::function<std::uint16_t(const std::string& local_address)> announced_port;
 
+  // Progress as log lines: the first, every 5 s, the last. Off where a live line shows it.
+  bool logs_progress = true;
+
   // The whole life of the link. No error: it ended as asked.
   Task<Error> run();
 
@@ -111,6 +114,7 @@ class Pipeline {
   double commands_per_s_ = 0;
   double bytes_per_s_ = 0;
   TimePoint logged_at_{};
+  bool has_logged_ = false;
 };
 
 }  // namespace keyferry

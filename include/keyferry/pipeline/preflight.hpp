@@ -25,7 +25,8 @@ struct ServerFacts {
   std::optional<std::map<std::string, std::string>> denied;  // command -> ACL DRYRUN's words
   double rtt_ms = 0;
   std::int64_t clock_ms = 0;           // its clock minus ours
-  std::int64_t write_bytes_per_s = 0;  // growth of its replication offset
+  std::int64_t write_bytes_per_s = 0;  // of its replication stream
+  bool is_write_rate_upper_bound = false;
 };
 
 struct SpoolFacts {
@@ -41,11 +42,11 @@ struct PreflightFacts {
   SpoolFacts spool;
 };
 
-enum class Verdict { ok, warn, fail };
-const char* to_string(Verdict verdict);
+enum class Grade { ok, warn, fail };
+const char* to_string(Grade grade);
 
 struct Finding {
-  Verdict verdict = Verdict::ok;
+  Grade verdict = Grade::ok;
   std::string name;    // "source.backlog"
   std::string text;    // what is the case
   std::string advice;  // what to do; empty when ok

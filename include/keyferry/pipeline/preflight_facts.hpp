@@ -1,5 +1,5 @@
-// Asks both ends and the file system what judge_preflight wants to know. Changes nothing anywhere,
-// but that the spool's folder is made. Executor thread only.
+// Asks both ends and the file system what judge_preflight wants to know. Changes nothing anywhere.
+// Executor thread only.
 #pragma once
 
 #include "keyferry/net/task.hpp"

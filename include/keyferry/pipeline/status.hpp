@@ -81,6 +81,8 @@ struct Status {
   std::uint64_t full_resyncs = 0;
   std::uint64_t transactions_split = 0;
   std::uint64_t dead_letters = 0;
+  std::uint64_t suspect_keys = 0;  // values that cannot be derived from the stream alone
+  std::uint64_t healed_keys = 0;
 
   std::uint64_t source_reconnects = 0;
   std::uint64_t target_reconnects = 0;
@@ -99,6 +101,7 @@ struct Status {
   std::string source;  // host:port
   std::string replid;
   bool source_link_up = false;
+  bool is_streaming = false;  // the snapshot is behind us
   std::vector<LaneStatus> lanes;
   std::optional<std::string> last_error;
   std::int64_t published_ms = 0;  // steady clock; /livez checks that it moves
