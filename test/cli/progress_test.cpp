@@ -36,7 +36,7 @@ TEST(ProgressLine, ShowsBarKeysRateAndEta) {
 
 TEST(ProgressLine, GivesUpTheBarBeforeTheNumbers) {
   EXPECT_EQ(progress_line(in_snapshot(), {88, false}),
-            "snapshot  [#######-------] 52%  1,040,000/2,000,000 keys  312.0 MiB  98.1k keys/s  "
+            "snapshot  [#####-----] 52%  1,040,000/2,000,000 keys  312.0 MiB  98.1k keys/s  "
             "eta 10 s");
   EXPECT_EQ(progress_line(in_snapshot(), {76, false}),
             "snapshot  52%  1,040,000/2,000,000 keys  312.0 MiB  98.1k keys/s  eta 10 s");

@@ -28,14 +28,14 @@ std::vector<std::string> commands_in(const std::string& help) {
   return out;
 }
 
-// Every --flag before the footer.
+// The --flags of the lines "  -h,--help   ..." and "  --flag VALUE   ...".
 std::set<std::string> flags_in(const std::string& help) {
   std::set<std::string> out;
-  const std::string options = help.substr(0, help.find("Options for --set"));
-  for (std::size_t at = options.find("--"); at != std::string::npos;
-       at = options.find("--", at + 2)) {
-    const std::size_t end = options.find_first_not_of("abcdefghijklmnopqrstuvwxyz-", at);
-    if (end - at > 2) out.insert(options.substr(at, end - at));
+  std::istringstream lines(help.substr(0, help.find("Options for --set")));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("  -", 0) != 0) continue;
+    const std::size_t begin = line.find("--");
+    out.insert(line.substr(begin, line.find(' ', begin) - begin));
   }
   return out;
 }
