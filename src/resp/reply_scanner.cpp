@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace keyferry {
 namespace {
@@ -21,24 +22,57 @@ bool read_number(ByteView digits, std::int64_t& value) {
 
 ReplyScanner::Status ReplyScanner::next(ByteView& bytes) {
   if (fresh_) {
-    // The two replies that nearly every command gets, without the general machinery.
+    // The reply that nearly every command gets, without the general machinery.
     if (bytes.size() >= 5 && bytes.starts_with("+OK\r\n")) {
-      if (!error_.empty()) error_.clear();
-      top_level_error_ = null_ = false;
+      forget();
       bytes.remove_prefix(5);
       return Status::done;
     }
-    error_.clear();
-    top_level_error_ = null_ = false;
+    forget();
     fresh_ = false;
   }
+  return step(bytes, false);
+}
+
+ReplyScanner::Status ReplyScanner::next_element(ByteView& bytes) {
+  if (std::exchange(all_given_, false)) {
+    fresh_ = true;
+    forget();
+    return Status::done;
+  }
+  if (std::exchange(fresh_, false) || std::exchange(element_fresh_, false)) forget();
+  const Status status = step(bytes, true);
+  if (status == Status::element) {
+    element_fresh_ = true;
+    all_given_ = open_.empty();
+  }
+  return status;
+}
+
+void ReplyScanner::forget() {
+  if (!error_.empty()) error_.clear();
+  top_level_error_ = null_ = element_fresh_ = false;
+  lowest_integer_ = no_integer;
+}
+
+ReplyScanner::Status ReplyScanner::step(ByteView& bytes, bool stop_at_elements) {
+  const auto finish = [this, stop_at_elements] {
+    const bool in_array = !open_.empty();
+    if (!finish_element()) {
+      return stop_at_elements && open_.size() == 1 ? Status::element : Status::need_more;
+    }
+    if (!stop_at_elements || !in_array) return Status::done;
+    fresh_ = false;
+    return Status::element;
+  };
   while (!bytes.empty()) {
     if (skip_bytes_ > 0) {
       const auto n = std::min<std::int64_t>(skip_bytes_, static_cast<std::int64_t>(bytes.size()));
       bytes.remove_prefix(static_cast<std::size_t>(n));
       skip_bytes_ -= n;
       if (skip_bytes_ > 0) return Status::need_more;
-      if (finish_element()) return Status::done;
+      const Status ended = finish();
+      if (ended != Status::need_more) return ended;
       continue;
     }
     const std::size_t newline = bytes.find('\n');
@@ -58,7 +92,9 @@ ReplyScanner::Status ReplyScanner::next(ByteView& bytes) {
       line_.clear();
     }
     if (status == Status::corrupt) return status;
-    if (status == Status::done && finish_element()) return Status::done;
+    if (status != Status::done) continue;
+    const Status ended = finish();
+    if (ended != Status::need_more) return ended;
   }
   return Status::need_more;
 }
@@ -71,7 +107,9 @@ ReplyScanner::Status ReplyScanner::start_element(ByteView line) {
   std::int64_t n = 0;
   switch (line[0]) {
     case '+':
+      return Status::done;
     case ':':
+      if (read_number(text, n)) lowest_integer_ = std::min(lowest_integer_, n);
       return Status::done;
     case '-':
       if (error_.empty()) {

@@ -1,18 +1,11 @@
 #include "keyferry/sink/lane.hpp"
 
-#include <cstring>
-
 #include "keyferry/base/log.hpp"
 
 namespace keyferry {
 namespace {
 
-constexpr std::size_t write_max_bytes = 256 * 1024;
-constexpr std::size_t write_max_buffers = 64;
 constexpr std::size_t in_flight_max_bytes = 2 * 1024 * 1024;
-constexpr std::size_t scratch_bytes = 64 * 1024;
-constexpr std::size_t copy_below_bytes =
-    1024;  // smaller pieces are copied together rather than given to the kernel one by one
 constexpr std::size_t read_bytes = 64 * 1024;
 
 }  // namespace
@@ -24,8 +17,7 @@ Lane::Lane(const asio::any_io_executor& executor, const EndOptions& options, Hos
       target_(std::move(target)),
       events_(events),
       connection_(executor),
-      wake_(executor),
-      scratch_(scratch_bytes) {}
+      wake_(executor) {}
 
 Task<Error> Lane::run() {
   Backoff backoff(Millis(20), Millis(2000));
@@ -89,26 +81,23 @@ void Lane::submit(LaneBatch batch) {
 Task<Error> Lane::write_loop() {
   while (connected_) {
     gather();
-    if (buffers_.empty()) {
+    if (writing_.empty()) {
       co_await wake_.wait();
       continue;
     }
-    Error error = co_await connection_.stream().write(buffers_);
+    Error error = co_await connection_.stream().write(writing_.buffers());
     if (error) {
       connection_.close();
       co_return error;
     }
-    stats_.sent_bytes += gathered_bytes_;
+    stats_.sent_bytes += writing_.size_bytes();
   }
   co_return Error();
 }
 
 // Collects the next write from the write cursor on.
 void Lane::gather() {
-  buffers_.clear();
-  selects_.clear();
   writing_.clear();
-  gathered_bytes_ = scratch_used_ = 0;
   if (in_flight_ == 0) progress_ = Clock::now();
   while (write_batch_ < queue_.size()) {
     LaneBatch& batch = queue_[write_batch_];
@@ -119,52 +108,18 @@ void Lane::gather() {
     }
     Unit& unit = batch.units[write_unit_];
     if (!unit.is_gone) {
-      const bool full = gathered_bytes_ >= write_max_bytes ||
-                        buffers_.size() + 2 >= write_max_buffers ||
-                        in_flight_bytes_ >= in_flight_max_bytes;
-      if (full) return;
+      if (writing_.is_full() || in_flight_bytes_ >= in_flight_max_bytes) return;
       unit.select_sent = unit.db != selected_db_;
-      gather_unit(unit);
-      if (writing_.empty() || writing_.back() != batch.cargo) writing_.push_back(batch.cargo);
+      if (unit.select_sent) {
+        writing_.add_own(make_command({"SELECT", std::to_string(unit.db)}));
+        selected_db_ = unit.db;
+      }
+      writing_.add(unit.wire, batch.cargo);
       ++in_flight_;
       in_flight_bytes_ += unit.wire.size();
     }
     ++write_unit_;
   }
-}
-
-void Lane::gather_unit(const Unit& unit) {
-  if (unit.select_sent) {
-    selects_.push_back(make_command({"SELECT", std::to_string(unit.db)}));
-    add_bytes(selects_.back());
-    selected_db_ = unit.db;
-  }
-  add_bytes(unit.wire);
-}
-
-void Lane::add_bytes(ByteView bytes) {
-  gathered_bytes_ += bytes.size();
-  const auto* last_end =
-      buffers_.empty() ? nullptr
-                       : static_cast<const char*>(buffers_.back().data()) + buffers_.back().size();
-  if (last_end == bytes.data()) {
-    // Commands that came one behind the other go out the same way.
-    buffers_.back() =
-        asio::const_buffer(buffers_.back().data(), buffers_.back().size() + bytes.size());
-    return;
-  }
-  if (bytes.size() < copy_below_bytes && scratch_used_ + bytes.size() <= scratch_.size()) {
-    char* to = scratch_.data() + scratch_used_;
-    std::memcpy(to, bytes.data(), bytes.size());
-    scratch_used_ += bytes.size();
-    if (last_end == to) {
-      buffers_.back() =
-          asio::const_buffer(buffers_.back().data(), buffers_.back().size() + bytes.size());
-      return;
-    }
-    bytes = ByteView(to, bytes.size());
-  }
-  buffers_.emplace_back(bytes.data(), bytes.size());
 }
 
 Task<Error> Lane::read_loop() {
@@ -185,6 +140,7 @@ Error Lane::scan(ByteView bytes) {
     switch (scanner_.next(bytes)) {
       case ReplyScanner::Status::need_more:
         return Error();
+      case ReplyScanner::Status::element:  // never from next()
       case ReplyScanner::Status::corrupt:
         return Error(Errc::unreachable, "a reply is not RESP");
       case ReplyScanner::Status::done:

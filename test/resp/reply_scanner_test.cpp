@@ -161,5 +161,38 @@ TEST(ReplyScanner, TakesAnErrorWithoutWordsForAnError) {
   EXPECT_NE(scanner.error(), "");
 }
 
+// What next_element tells about the replies in `pieces`, a word each.
+std::vector<std::string> scan_elements(const std::vector<ByteView>& pieces) {
+  std::vector<std::string> out;
+  ReplyScanner scanner;
+  for (const ByteView piece : pieces) {
+    ByteView bytes = piece;
+    while (!bytes.empty() || scanner.owes_done()) {
+      const Status status = scanner.next_element(bytes);
+      if (status == Status::need_more) break;
+      std::string word = status == Status::done ? "done" : "element";
+      if (!scanner.error().empty()) word += " -" + scanner.error();
+      if (scanner.is_null()) word += " null";
+      if (scanner.lowest_integer() != ReplyScanner::no_integer)
+        word += " " + std::to_string(scanner.lowest_integer());
+      out.push_back(word);
+    }
+  }
+  return out;
+}
+
+TEST(ReplyScanner, TellsAboutEachElementOfAnExecForEverySplit) {
+  const ByteView bytes =
+      "*5\r\n+OK\r\n:0\r\n-WRONGTYPE no\r\n*3\r\n:1\r\n:-2\r\n$2\r\n:7\r\n*0\r\n"
+      "*-1\r\n-EXECABORT x\r\n*0\r\n*1\r\n$1\r\na\r\n";
+  const std::vector<std::string> expected = {
+      "element",    "element 0", "element -WRONGTYPE no", "element -2", "element", "done",
+      "done null", "done -EXECABORT x", "done", "element", "done"};
+
+  test::for_each_split(bytes, [&](const std::vector<ByteView>& pieces) {
+    EXPECT_EQ(scan_elements(pieces), expected);
+  });
+}
+
 }  // namespace
 }  // namespace keyferry

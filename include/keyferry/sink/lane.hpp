@@ -18,6 +18,7 @@
 #include "keyferry/config/options.hpp"
 #include "keyferry/net/connection.hpp"
 #include "keyferry/resp/reply_scanner.hpp"
+#include "keyferry/sink/write_buffer.hpp"
 
 namespace keyferry {
 
@@ -121,8 +122,6 @@ class Lane {
   Task<Error> write_loop();
   Task<Error> read_loop();
   void gather();
-  void gather_unit(const Unit& unit);
-  void add_bytes(ByteView bytes);
   Error scan(ByteView bytes);
   void on_reply();
   void finish_unit();
@@ -153,14 +152,7 @@ class Lane {
   std::unordered_map<Slot, Frozen> frozen_;
 
   std::int32_t selected_db_ = 0;
-  std::deque<Bytes> selects_;  // SELECT commands of the write under way
-  // What buffers_ point into: a server that answers before it has read everything must not free it
-  // under the write.
-  std::vector<std::shared_ptr<const Cargo>> writing_;
-  std::vector<asio::const_buffer> buffers_;
-  std::size_t gathered_bytes_ = 0;
-  std::vector<char> scratch_;
-  std::size_t scratch_used_ = 0;
+  WriteBuffer writing_;
 
   ReplyScanner scanner_;
   std::uint32_t unit_replies_ = 0;

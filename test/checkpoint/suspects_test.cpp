@@ -1,0 +1,57 @@
+#include "keyferry/checkpoint/suspects.hpp"
+
+#include <gtest/gtest.h>
+
+namespace keyferry {
+namespace {
+
+using Key = Suspects::Key;
+
+TEST(Suspects, AreGivenOutOnceAndForgottenWhenHealed) {
+  Suspects suspects(10000);
+  suspects.add(0, "a");
+  suspects.add(1, "a");
+  suspects.add(0, "a");
+
+  EXPECT_EQ(suspects.take(10), (std::vector<Key>{{0, "a"}, {1, "a"}}));
+  EXPECT_TRUE(suspects.take(10).empty());
+  EXPECT_TRUE(suspects.healed(0, "a"));
+  EXPECT_FALSE(suspects.contains(0, "a"));
+  EXPECT_TRUE(suspects.contains(1, "a"));
+  EXPECT_EQ(suspects.size(), 1U);
+}
+
+TEST(Suspects, StaySuspectWhenSomethingHappensWhileTheyAreHealed) {
+  Suspects suspects(10000);
+  suspects.add(0, "a");
+  suspects.take(1);
+  suspects.add(0, "a");
+
+  EXPECT_FALSE(suspects.healed(0, "a"));
+  EXPECT_EQ(suspects.take(1), (std::vector<Key>{{0, "a"}}));
+}
+
+TEST(Suspects, ComeBackWhenTheyCouldNotBeFetched) {
+  Suspects suspects(10000);
+  suspects.add(0, "a");
+  const auto taken = suspects.take(1);
+  suspects.give_back(taken);
+  suspects.give_back(taken);
+
+  EXPECT_EQ(suspects.take(5).size(), 1U);
+}
+
+TEST(Suspects, SayWhenOneDidNotFit) {
+  Suspects suspects(300);
+  for (char c = 'a'; c < 'f'; ++c)
+    suspects.add(0, std::string(1, c));
+
+  EXPECT_TRUE(suspects.overflowed());
+  EXPECT_EQ(suspects.size(), 3U);
+  suspects.clear();
+  EXPECT_FALSE(suspects.overflowed());
+  EXPECT_TRUE(suspects.empty());
+}
+
+}  // namespace
+}  // namespace keyferry
