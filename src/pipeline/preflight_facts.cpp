@@ -45,9 +45,9 @@ class Interview {
   }
 
   Task<Error> who() {
-    auto info = co_await ask({"INFO", "everything"});
+    auto info = co_await ask("INFO everything");
     // Before Redis 7.0 "everything" shows modules too, before 2.x it is unknown.
-    if (info && info->text.empty()) info = co_await ask({"INFO"});
+    if (info && info->text.empty()) info = co_await ask("INFO");
     if (!info) co_return info.error();
     if (info->is_error()) co_return Error(Errc::refused_by_peer, "INFO: " + info->text);
     facts_.info = info->text;
@@ -58,11 +58,11 @@ class Interview {
   // A server that never had a replica does not count its stream: then what its clients send is all
   // there is to go by.
   Task<Error> writes() {
-    auto before = co_await ask({"INFO", "everything"});
+    auto before = co_await ask("INFO everything");
     if (!before) co_return before.error();
     const TimePoint begin = Clock::now();
     co_await sleep_for(measure_for);
-    auto after = co_await ask({"INFO", "everything"});
+    auto after = co_await ask("INFO everything");
     if (!after) co_return after.error();
     facts_.is_write_rate_upper_bound = info_field(before->text, "repl_backlog_active") == "0";
     const ByteView counter =
@@ -77,21 +77,32 @@ class Interview {
     co_return Error();
   }
 
-  Task<Result<RespValue>> ask(std::vector<std::string> args) {
+  // A command of plain words.
+  Task<Result<RespValue>> ask(std::string words) {
+    std::vector<std::string> args;
+    for (std::size_t at = 0; at <= words.size();) {
+      const std::size_t end = std::min(words.find(' ', at), words.size());
+      args.push_back(words.substr(at, end - at));
+      at = end + 1;
+    }
+    co_return co_await ask_args(std::move(args));
+  }
+
+ private:
+  Task<Result<RespValue>> ask_args(std::vector<std::string> args) {
     const std::vector<ByteView> views(args.begin(), args.end());
     Bytes wire;
     append_command(wire, std::span<const ByteView>(views));
     co_return co_await connection_.call(std::move(wire), Millis(options_.connect_timeout_ms));
   }
 
- private:
   // Its clock against ours at the middle of the round trip; the quickest of a few.
   Task<Error> clock() {
     facts_.rtt_ms = 1e9;
     for (int i = 0; i < 3; ++i) {
       const TimePoint begin = Clock::now();
       const auto wall = std::chrono::system_clock::now();
-      auto time = co_await ask({"TIME"});
+      auto time = co_await ask("TIME");
       if (!time) co_return time.error();
       const std::chrono::duration<double, std::milli> rtt = Clock::now() - begin;
       if (rtt.count() >= facts_.rtt_ms) continue;
@@ -106,7 +117,7 @@ class Interview {
   }
 
   Task<Error> config() {
-    auto reply = co_await ask({"CONFIG", "GET", "*"});
+    auto reply = co_await ask("CONFIG GET *");
     if (!reply) co_return reply.error();
     for (std::size_t i = 0; i + 1 < reply->items.size(); i += 2)
       facts_.config[reply->items[i].text] = reply->items[i + 1].text;
@@ -114,7 +125,7 @@ class Interview {
   }
 
   Task<Error> modules() {
-    auto reply = co_await ask({"MODULE", "LIST"});
+    auto reply = co_await ask("MODULE LIST");
     if (!reply) co_return reply.error();
     if (!reply->is_array()) co_return Error();
     facts_.modules.emplace();
@@ -129,14 +140,14 @@ class Interview {
   // ACL DRYRUN exists since Redis 7.0.
   Task<Error> rights(const std::vector<NeededCommand>& needed) {
     facts_.user = options_.uri.user.empty() ? "default" : options_.uri.user;
-    auto whoami = co_await ask({"ACL", "WHOAMI"});
+    auto whoami = co_await ask("ACL WHOAMI");
     if (!whoami) co_return whoami.error();
     if (whoami->is_string()) facts_.user = whoami->text;
     std::map<std::string, std::string> denied;
     for (const NeededCommand& one : needed) {
       std::vector<std::string> args = {"ACL", "DRYRUN", facts_.user};
       args.insert(args.end(), one.args.begin(), one.args.end());
-      auto reply = co_await ask(std::move(args));
+      auto reply = co_await ask_args(std::move(args));
       if (!reply) co_return reply.error();
       // A command that it does not know (PSYNC renamed away, FUNCTION in old ones) is no question
       // of rights.
@@ -168,11 +179,11 @@ Task<void> gather_source(const Options& options, bool measure_writes, ServerFact
 // The masters of the cluster that `interview` has reached; none when it does not tell.
 Task<Error> read_masters(Interview& interview, const EndOptions& options, const HostPort& asked,
                          PreflightFacts& facts, std::vector<Endpoint>& masters) {
-  auto reply = co_await interview.ask({"CLUSTER", "SHARDS"});
+  auto reply = co_await interview.ask("CLUSTER SHARDS");
   if (!reply) co_return reply.error();
   const bool has_shards = !reply->is_error();  // Redis >= 7.0
   if (!has_shards) {
-    reply = co_await interview.ask({"CLUSTER", "SLOTS"});
+    reply = co_await interview.ask("CLUSTER SLOTS");
     if (!reply) co_return reply.error();
     if (reply->is_error()) co_return Error(Errc::refused_by_peer, "CLUSTER SLOTS: " + reply->text);
   }
