@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <thread>
 
 #include <fmt/core.h>
@@ -11,6 +10,7 @@
 #include "keyferry/cli/cli.hpp"
 #include "keyferry/cli/http_client.hpp"
 #include "keyferry/cli/status_screen.hpp"
+#include "keyferry/config/secret.hpp"
 
 namespace keyferry {
 namespace {
@@ -36,11 +36,9 @@ Result<Server> find_server(const ClientOptions& options, const Environment& envi
   const std::string file =
       given_or(options.token_file, environment, "KEYFERRY_HTTP_TOKEN_FILE", "");
   if (file.empty()) return server;
-  std::ifstream in(file);
-  if (!std::getline(in, server.token) || server.token.empty()) {
-    return Error(Errc::usage, "no token can be read from " + file);
-  }
-  if (server.token.back() == '\r') server.token.pop_back();
+  Result<std::string> token = read_secret(file);
+  if (!token) return Error(Errc::usage, "the token file " + file + " " + token.error().what);
+  server.token = std::move(*token);
   return server;
 }
 

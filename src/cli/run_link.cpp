@@ -43,6 +43,15 @@ Task<void> obey_signals(asio::signal_set& signals, Pipeline& pipeline) {
   if (!second_ec) pipeline.abort();
 }
 
+// SIGHUP means "read your files again", which every connect does by itself.
+Task<void> take_hangups(asio::signal_set& hangups) {
+  while (true) {
+    auto [ec, signal] = co_await hangups.async_wait(use_tuple);
+    if (ec) co_return;
+    log_info("SIGHUP: password files and certificates are read again at each connect");
+  }
+}
+
 void obey(Pipeline& pipeline, ControlVerb verb) {
   switch (verb) {
     case ControlVerb::drain:
@@ -141,10 +150,12 @@ int run_link(const Options& options) {
   };
 
   asio::signal_set signals(loop, SIGINT, SIGTERM);
+  asio::signal_set hangups(loop, SIGHUP);
   const auto rethrow = [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
   };
   asio::co_spawn(loop, obey_signals(signals, pipeline), rethrow);
+  asio::co_spawn(loop, take_hangups(hangups), rethrow);
   Signal over(loop.get_executor());
   bool ended = false;
   ProgressStyle style;
@@ -157,6 +168,7 @@ int run_link(const Options& options) {
                    rethrow(failure);
                    result = std::move(error);
                    signals.cancel();
+                   hangups.cancel();
                    ended = true;
                    over.notify();
                  });

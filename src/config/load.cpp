@@ -2,16 +2,13 @@
 // order, and what spans several options is checked at the end. Every step adds to one list of
 // problems instead of returning early.
 #include <cctype>
-#include <cerrno>
-#include <cstdio>
-#include <memory>
-#include <system_error>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "keyferry/config/option_table.hpp"
 #include "keyferry/config/options.hpp"
+#include "keyferry/config/secret.hpp"
 #include "keyferry/config/yaml.hpp"
 
 namespace keyferry {
@@ -20,23 +17,6 @@ namespace {
 using Environment = std::map<std::string, std::string>;
 
 constexpr std::size_t config_max_bytes = std::size_t{1024} * 1024;
-constexpr std::size_t password_max_bytes = 4096;
-
-// The whole file, or why not. A name is not repeated: the caller says which option gave it.
-Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
-  const auto close = [](std::FILE* file) { std::fclose(file); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "rb"), close);
-  if (!file)
-    return Error(Errc::usage, "cannot be opened: " + std::generic_category().message(errno));
-  std::string text(max_bytes + 1, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
-  if (std::ferror(file.get()) != 0) {
-    return Error(Errc::usage, "cannot be read: " + std::generic_category().message(errno));
-  }
-  if (text.size() > max_bytes)
-    return Error(Errc::usage, fmt::format("has more than {} bytes", max_bytes));
-  return text;
-}
 
 // "source.psync_command" -> "KEYFERRY_SOURCE_PSYNC_COMMAND".
 std::string environment_name(const std::string& option) {
@@ -100,7 +80,7 @@ class Loader {
   }
 
   void collect_yaml(const std::string& path) {
-    const Result<std::string> text = read_file(path, config_max_bytes);
+    const Result<std::string> text = read_whole_file(path, config_max_bytes);
     if (!text) return problem(path, text.error().what);
     read_yaml(*text, path, settings_, problems_);
   }
@@ -209,18 +189,9 @@ class Loader {
   // The one line in the file that option `name` names; "" when there is none, or after a problem.
   std::string secret_in(const std::string& name, const std::string& path) {
     if (path.empty()) return {};
-    Result<std::string> secret = read_file(path, password_max_bytes);
-    std::string wrong;
-    if (!secret) {
-      wrong = "the file " + secret.error().what;
-    } else {
-      if (!secret->empty() && secret->back() == '\n') secret->pop_back();
-      if (!secret->empty() && secret->back() == '\r') secret->pop_back();
-      if (secret->empty()) wrong = "the file is empty";
-      if (secret->find('\n') != std::string::npos) wrong = "the file has more than one line";
-    }
-    if (wrong.empty()) return std::move(*secret);
-    problem(place_of(name), wrong);
+    Result<std::string> secret = read_secret(path);
+    if (secret) return std::move(*secret);
+    problem(place_of(name), "the file " + secret.error().what);
     return {};
   }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "keyferry/config/secret.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/resp/reply_scanner.hpp"
 
@@ -20,6 +21,14 @@ Error judge_opening(const std::string& command, const RespValue& reply) {
   const bool is_refusal = command == "AUTH" || text.starts_with("NOAUTH") ||
                           text.starts_with("NOPERM") || text.starts_with("DENIED");
   return is_refusal ? Error(Errc::refused_by_peer, what) : Error();
+}
+
+// What the password file holds now: passwords change while links run. Else what it held at the
+// start.
+std::string current(const std::string& file, const std::string& at_start) {
+  if (file.empty()) return at_start;
+  Result<std::string> secret = read_secret(file);
+  return secret ? std::move(*secret) : at_start;
 }
 
 // The answer of SENTINEL get-master-addr-by-name: [host, port], or nil for an unknown name.
@@ -59,7 +68,10 @@ Task<Error> Connection::open_unbounded(const EndOptions& options, HostPort host,
     if (error) co_return error;
   }
   Error error = co_await connect(options, std::move(host));
-  if (!error) error = co_await authenticate(options.uri.user, options.uri.password);
+  if (!error) {
+    error = co_await authenticate(options.uri.user,
+                                  current(options.password_file, options.uri.password));
+  }
   if (!error && has_sentinels) error = co_await require_master();
   if (error) co_return error;
   RespValue reply;
@@ -109,7 +121,10 @@ Task<Error> Connection::ask_sentinels(const EndOptions& options, HostPort& maste
   Error last;
   for (const HostPort& sentinel : options.uri.hosts) {
     Error error = co_await connect(options, sentinel);
-    if (!error) error = co_await authenticate(options.sentinel_user, options.sentinel_password);
+    if (!error) {
+      error = co_await authenticate(options.sentinel_user, current(options.sentinel_password_file,
+                                                                   options.sentinel_password));
+    }
     RespValue reply;
     if (!error) error = co_await call_unbounded(question, reply);
     if (!error) error = read_master_address(reply, options.uri.sentinel_master, master);

@@ -1,8 +1,8 @@
 #include "keyferry/net/tls.hpp"
 
-#include <cstdio>
-
 #include <boost/asio/ip/address.hpp>
+
+#include "keyferry/config/secret.hpp"
 
 namespace keyferry {
 namespace {
@@ -13,24 +13,16 @@ Error unusable(const std::string& option, const std::string& path, const std::st
   return Error(Errc::usage, "tls." + option + " " + path + ": " + why);
 }
 
-// The first line of a file; empty when it cannot be read, which OpenSSL then reports as a wrong
-// password.
-std::string first_line(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) return {};
-  char text[1024] = {};
-  const std::size_t size = std::fread(text, 1, sizeof text - 1, file);
-  std::fclose(file);
-  const std::string line(text, size);
-  return line.substr(0, line.find_first_of("\r\n"));
-}
-
 Error load_own_certificate(asio::ssl::context& context, const TlsOptions& options) {
   if (options.cert_file.empty()) return Error();
   error_code ec;
-  // Set in any case: without one OpenSSL would ask on the terminal.
-  const std::string password =
-      options.key_password_file.empty() ? std::string() : first_line(options.key_password_file);
+  std::string password;  // set in any case: without one OpenSSL would ask on the terminal
+  if (!options.key_password_file.empty()) {
+    Result<std::string> secret = read_secret(options.key_password_file);
+    if (!secret)
+      return unusable("key_password_file", options.key_password_file, secret.error().what);
+    password = std::move(*secret);
+  }
   context.set_password_callback(
       [password](std::size_t, asio::ssl::context::password_purpose) { return password; }, ec);
   if (!ec) context.use_certificate_chain_file(options.cert_file, ec);

@@ -1,5 +1,7 @@
 // Steering a running link from outside: the commands that are clients, pause and resume, the token,
 // and that no secret shows anywhere.
+#include <signal.h>
+
 #include "e2e/link.hpp"
 
 namespace keyferry::test {
@@ -163,6 +165,31 @@ TEST(Secrets, AppearNowhere) {
   EXPECT_GT(said.size(), 5000u);
   EXPECT_EQ(said.find(password), std::string::npos);
   EXPECT_EQ(said.find(token), std::string::npos);
+}
+
+TEST(Secrets, RotateWithoutARestart) {
+  ServerOptions guarded;
+  guarded.args = {"--requirepass", "one"};
+  guarded.password = "one";
+  RedisServer source = source_server();
+  RedisServer target(guarded);
+  Keyferry link(KEYFERRY_BINARY);
+  const std::string file = link.directory().file("password");
+  write_file(file, "one\n");
+  link.run(source.uri(), target.uri(), {"--set", "target.password_file=" + file});
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+
+  RespClient admin = target.client();
+  admin.must({"CONFIG", "SET", "requirepass", "two"});
+  write_file(file, "two\n");
+  link.process().send_signal(SIGHUP);
+  admin.must({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+  source.command({"SET", "a", "1"});
+  ASSERT_TRUE(wait_for(Millis{15000}, [&] {
+    return admin.command({"EXISTS", "a"}).integer == 1;
+  })) << link.output();
+  EXPECT_NE(link.output().find("SIGHUP"), std::string::npos) << link.output();
+  drain(link);
 }
 
 TEST(RespListenerLink, ShutdownWithTheTokenDrains) {
