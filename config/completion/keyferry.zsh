@@ -18,6 +18,7 @@ _keyferry() {
     'pause:apply nothing more for now'
     'resume:go on applying after pause'
     'stop:apply what has been received, then end'
+    'cutover:hand over to the target'
     'config:look at the configuration'
   )
   link=(
@@ -43,6 +44,7 @@ _keyferry() {
   fi
   case $words[2] in
     run) _arguments $link ;;
+    cutover) _arguments $link '--token-file[file with its token]:file:_files' '--undo-fence[let the source take writes again]' ;;
     check) _arguments $link '--json[the findings as JSON]' ;;
     status) _arguments $client '--watch[show it again each second]' '--json[the JSON of GET /status]' ;;
     drain|pause|resume|stop) _arguments $client ;;

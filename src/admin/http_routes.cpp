@@ -58,7 +58,7 @@ const HttpRoutes::Row HttpRoutes::rows[] = {
     {"/metrics", "GET", &HttpRoutes::metrics}, {"/livez", "GET", &HttpRoutes::livez},
     {"/readyz", "GET", &HttpRoutes::readyz},   {"/drain", "POST", &HttpRoutes::drain},
     {"/pause", "POST", &HttpRoutes::pause},    {"/resume", "POST", &HttpRoutes::resume},
-    {"/stop", "POST", &HttpRoutes::stop},
+    {"/stop", "POST", &HttpRoutes::stop},      {"/cutover", "POST", &HttpRoutes::cutover},
 };
 
 HttpRoutes::HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
@@ -147,6 +147,16 @@ HttpReply HttpRoutes::resume(const Visit& visit) const {
 
 HttpReply HttpRoutes::stop(const Visit& visit) const {
   return control(visit, ControlVerb::stop, Phase::stopped);
+}
+
+// How it goes is in the status. A link that is not following its source has nothing to hand over.
+HttpReply HttpRoutes::cutover(const Visit& visit) const {
+  const Phase phase = visit.status->phase;
+  const bool is_following = phase == Phase::steady || phase == Phase::catch_up;
+  if (!is_following || visit.status->cutover.is_running()) {
+    return {409U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
+  }
+  return control(visit, ControlVerb::cutover, phase);
 }
 
 // 202 names the phase the verb leads to; 409 the one that makes it impossible.

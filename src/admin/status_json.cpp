@@ -67,6 +67,15 @@ json::array lanes(const Status& status) {
   return all;
 }
 
+json::value cutover(const CutoverStatus& of) {
+  if (of.state == CutoverStatus::State::none) return nullptr;
+  return json::object{
+      {"state", to_string(of.state)},
+      {"attempt", of.attempt},
+      {"pause_ms", of.pause_ms},
+      {"problem", of.problem.empty() ? json::value(nullptr) : json::value(of.problem)}};
+}
+
 json::object used_of(std::uint64_t used_bytes, std::uint64_t max_bytes) {
   return json::object{{"used_bytes", used_bytes}, {"max_bytes", max_bytes}};
 }
@@ -93,6 +102,7 @@ std::string status_json(const Status& status) {
       {"memory", used_of(status.memory_used_bytes, status.memory_max_bytes)},
       {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
       {"shards", std::move(shards)},
+      {"cutover", cutover(status.cutover)},
       {"last_error", or_null(status.last_error)}};
   return json::serialize(document);
 }

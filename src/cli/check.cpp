@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include <boost/asio/this_coro.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -11,6 +12,7 @@
 
 #include "keyferry/base/log.hpp"
 #include "keyferry/cli/cli.hpp"
+#include "keyferry/pipeline/cutover.hpp"
 #include "keyferry/pipeline/preflight_facts.hpp"
 
 namespace keyferry {
@@ -80,6 +82,33 @@ int check_command(const CommandLine& command_line, bool json) {
   const std::vector<Finding> findings = judge_preflight(facts, *options);
   fmt::print("{}", json ? check_json(findings) + "\n" : check_text(findings));
   return check_exit_code(findings);
+}
+
+namespace {
+
+Task<Error> lower_fence(const Options& options) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  SourceFence fence(executor, options.source);
+  Error error = co_await fence.open("");
+  if (!error) error = co_await fence.lower("0");
+  co_return error;
+}
+
+}  // namespace
+
+int undo_fence_command(const CommandLine& command_line) {
+  const Result<Options> options = load_options(command_line, environment());
+  if (!options) {
+    print_problems(options.error().what);
+    return exit_code(options.error());
+  }
+  Error error = run_alone(lower_fence(*options));
+  if (error) {
+    print_problems(error.what);
+    return exit_code(error);
+  }
+  fmt::print("the source takes writes again (min-replicas-to-write is 0)\n");
+  return 0;
 }
 
 }  // namespace keyferry

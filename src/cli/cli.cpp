@@ -54,6 +54,7 @@ struct Subcommand {
 struct Arguments {
   CommandLine line;
   ClientOptions client;
+  bool undo_fence = false;
   std::vector<Subcommand> commands;
 };
 
@@ -124,6 +125,23 @@ void add_clients(CLI::App& app, Arguments& to) {
                              return control_command(path, to.client, environment());
                            }});
   }
+}
+
+void add_cutover(CLI::App& app, Arguments& to) {
+  CLI::App* cutover = app.add_subcommand(
+      "cutover", "Hand over to the target: hold back writes, catch up, fence the source, end");
+  add_link_options(*cutover, to.line);
+  cutover
+      ->add_option("--token-file", to.client.token_file,
+                   "File with its token [KEYFERRY_HTTP_TOKEN_FILE]")
+      ->type_name("FILE");
+  cutover->add_flag("--undo-fence", to.undo_fence,
+                    "Only let the source take writes again (takes the options of run)");
+  to.commands.push_back({cutover, [&to] {
+                           if (to.undo_fence) return undo_fence_command(to.line);
+                           to.client.http = to.line.http;
+                           return cutover_command(to.client, environment());
+                         }});
 }
 
 void add_config(CLI::App& app, Arguments& to) {
@@ -210,6 +228,7 @@ int run_cli(int argc, char** argv) {
   add_run(app, arguments);
   add_check(app, arguments);
   add_clients(app, arguments);
+  add_cutover(app, arguments);
   add_config(app, arguments);
   try {
     app.parse(argc, argv);

@@ -91,4 +91,32 @@ int control_command(const std::string& verb, const ClientOptions& options,
   return 0;
 }
 
+int cutover_command(const ClientOptions& options, const Environment& environment) {
+  const Result<Server> server = find_server(options, environment);
+  if (!server) return fail(server.error());
+  const Result<std::string> before = read_status(*server, true);
+  if (!before) return fail(before.error());
+  const std::uint64_t earlier = cutover_outcome(*before).attempt;
+  if (const int code = control_command("cutover", options, environment); code != 0) return code;
+  std::string last;
+  while (true) {
+    const Result<std::string> status = read_status(*server, true);
+    if (!status) return fail(status.error());
+    const CutoverOutcome outcome = cutover_outcome(*status);
+    if (outcome.attempt == earlier) {  // not published yet
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      continue;
+    }
+    if (outcome.state != last) fmt::print("cutover: {}\n", outcome.state);
+    std::fflush(stdout);
+    last = outcome.state;
+    if (outcome.state == "committed" && outcome.pause_ms > 0) {
+      fmt::print("writes were held back for {} ms\n", outcome.pause_ms);
+      if (outcome.problem.empty()) return 0;
+    }
+    if (!outcome.problem.empty()) return fail(Error(Errc::unreachable, outcome.problem));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 }  // namespace keyferry

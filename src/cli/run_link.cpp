@@ -52,7 +52,7 @@ Task<void> take_hangups(asio::signal_set& hangups) {
   }
 }
 
-void obey(Pipeline& pipeline, ControlVerb verb) {
+void obey(Pipeline& pipeline, const Options& options, ControlVerb verb) {
   switch (verb) {
     case ControlVerb::drain:
       return pipeline.drain();
@@ -62,6 +62,10 @@ void obey(Pipeline& pipeline, ControlVerb verb) {
       return pipeline.resume();
     case ControlVerb::stop:
       return pipeline.stop();
+    case ControlVerb::cutover:
+      if (!pipeline.cut_over(Millis(options.cutover_pause_timeout_ms)))
+        log_warn("cutover refused: the link is not following its source");
+      return;
   }
 }
 
@@ -137,8 +141,8 @@ int run_link(const Options& options) {
   admin_options.resp_listen = options.admin_resp_listen;
   admin_options.token = options.http_token;
   admin_options.ready_lag_bytes = options.http_ready_lag_bytes;
-  AdminServer admin(admin_options, board, [&loop, &pipeline](ControlVerb verb) {
-    asio::post(loop, [&pipeline, verb] { obey(pipeline, verb); });
+  AdminServer admin(admin_options, board, [&loop, &pipeline, &options](ControlVerb verb) {
+    asio::post(loop, [&pipeline, &options, verb] { obey(pipeline, options, verb); });
     return true;
   });
   if (Error error = admin.start()) {

@@ -153,4 +153,17 @@ Result<std::string> status_screen(const std::string& body) {
   return out.take();
 }
 
+CutoverOutcome cutover_outcome(const std::string& body) {
+  json::error_code ec;
+  const json::value status = json::parse(body, ec);
+  CutoverOutcome out;
+  if (ec) return out;
+  const json::value& cutover = field(status, "cutover");
+  out.state = text(field(cutover, "state"));
+  out.attempt = count(field(cutover, "attempt"));
+  out.pause_ms = static_cast<std::int64_t>(count(field(cutover, "pause_ms")));
+  out.problem = text(field(cutover, "problem"));
+  return out;
+}
+
 }  // namespace keyferry

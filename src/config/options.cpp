@@ -183,6 +183,22 @@ void add_operation(Table& table) {
       "path, \"\" = stderr", "Where log lines go."));
 }
 
+void add_cutover(Table& table) {
+  table.push_back(integer_option(
+      "cutover.pause_timeout_ms",
+      [](Options& o) -> std::int64_t& { return o.cutover_pause_timeout_ms; }, {1000, day_ms},
+      "milliseconds", "How long a cutover may hold back writes at the source at most."));
+  table.push_back(size_option(
+      "cutover.max_lag_bytes", [](Options& o) -> std::int64_t& { return o.cutover_max_lag_bytes; },
+      {0, tebibyte}, "Lag under which a cutover begins to hold back writes."));
+  table.push_back(integer_option(
+      "cutover.wait_s", [](Options& o) -> std::int64_t& { return o.cutover_wait_s; }, {0, year_s},
+      "seconds", "How long a cutover waits for that lag."));
+  add_text(
+      table, "cutover.on_switch", [](Options& o) -> std::string& { return o.cutover_on_switch; },
+      "shell command", "What to run once the source is fenced, to send clients to the target.");
+}
+
 void add_stop(Table& table) {
   table.push_back(choice_option<StopWhen>(
       "stop.when", [](Options& o) -> StopWhen& { return o.stop_when; },
@@ -216,6 +232,7 @@ const std::vector<OptionDef>& option_table() {
     add_transfer(rows);
     add_limits(rows);
     add_operation(rows);
+    add_cutover(rows);
     add_stop(rows);
     return rows;
   }();

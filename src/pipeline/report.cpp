@@ -108,6 +108,7 @@ void Pipeline::publish(TimePoint now) {
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
   s.is_streaming = in_stream_;
+  s.cutover = cutover_;
   for (const auto& lane : sink_.lanes()) {
     s.lanes.push_back({to_string(Endpoint{lane->target().host, lane->target().port}),
                        lane->queued(), lane->in_flight()});

@@ -10,7 +10,7 @@
 
 namespace keyferry {
 
-enum class ControlVerb { drain, pause, resume, stop };
+enum class ControlVerb { drain, pause, resume, stop, cutover };
 // Hands a verb to the pipeline. Called on the admin thread, so it must only post to the pipeline's
 // executor; false when the link can no longer take it.
 using Control = std::function<bool(ControlVerb)>;
@@ -54,6 +54,7 @@ class HttpRoutes {
   HttpReply pause(const Visit& visit) const;
   HttpReply resume(const Visit& visit) const;
   HttpReply stop(const Visit& visit) const;
+  HttpReply cutover(const Visit& visit) const;
   HttpReply control(const Visit& visit, ControlVerb verb, Phase next) const;
   bool is_fresh(const Visit& visit) const;
   bool is_authorized(const HttpRequest& request) const;

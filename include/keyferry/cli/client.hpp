@@ -1,4 +1,5 @@
-// The commands that talk to a running keyferry over HTTP: status, drain, pause, resume, stop.
+// The commands that talk to a running keyferry over HTTP: status, drain, pause, resume,
+// stop, cutover.
 #pragma once
 
 #include <map>
@@ -20,5 +21,8 @@ using Environment = std::map<std::string, std::string>;
 int status_command(const ClientOptions& options, const Environment& environment);
 int control_command(const std::string& verb, const ClientOptions& options,
                     const Environment& environment);
+
+// POST /cutover, then waits for the outcome and prints it.
+int cutover_command(const ClientOptions& options, const Environment& environment);
 
 }  // namespace keyferry

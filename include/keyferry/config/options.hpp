@@ -69,6 +69,10 @@ struct Options {
   std::string log_level = "info";
   std::string log_format = "text";
   std::string log_file;
+  std::int64_t cutover_pause_timeout_ms = 10000;
+  std::int64_t cutover_max_lag_bytes = std::int64_t{1024} * 1024;
+  std::int64_t cutover_wait_s = 300;
+  std::string cutover_on_switch;
   StopWhen stop_when = StopWhen::never;
   StopThen stop_then = StopThen::exit;
   std::int64_t stop_stable_for_ms = 1000;

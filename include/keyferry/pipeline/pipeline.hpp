@@ -8,6 +8,7 @@
 #pragma once
 
 #include "keyferry/checkpoint/lag.hpp"
+#include "keyferry/pipeline/cutover.hpp"
 #include "keyferry/pipeline/observer.hpp"
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
@@ -38,6 +39,11 @@ class Pipeline {
   void pause();   // apply nothing more, but go on receiving into memory and spool
   void resume();  // also done by stop and drain
 
+  // Hands over to the target: holds back the source's writes for at most `pause_limit`, waits until
+  // the target has everything, fences the source, ends. False when the link is in no state for it;
+  // the outcome is in the status.
+  bool cut_over(Millis pause_limit);
+
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
 
@@ -59,6 +65,12 @@ class Pipeline {
   Task<Error> take_event(const rdb::Event& event);
   Task<Error> end_snapshot(TimePoint now);
   Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
+
+  // the cutover (switch.cpp)
+  Task<Error> carry_over(Millis pause_limit);
+  Task<Error> reach_cutover(SourceFence& fence);
+  Task<Error> reach_source(SourceFence& fence);
+  Task<Error> commit_cutover(SourceFence& fence);
 
   // what the world sees (report.cpp)
   Task<Error> report();
@@ -98,6 +110,7 @@ class Pipeline {
   bool caught_up_ = false;
   bool is_decoding_ = false;  // between pop and the hand-over to the sink
   bool paused_ = false;
+  CutoverStatus cutover_;
   bool draining_ = false;  // received bytes are being applied, then the end
   bool drain_wanted_ = false;
   bool finished_ = false;
