@@ -29,7 +29,8 @@ struct AdminServer::State {
   State(AdminOptions given, const StatusBoard& status_board, Control control)
       : options(std::move(given)),
         board(status_board),
-        routes(board, options.ready_lag_bytes, std::move(control), now_ms()),
+        resp_control{options.token, control},
+        routes(board, options.ready_lag_bytes, std::move(control), now_ms(), options.token),
         handle([this](const HttpRequest& request) { return routes.answer(request, now_ms()); }),
         http(
             context.get_executor(),
@@ -37,7 +38,9 @@ struct AdminServer::State {
             http_full),
         resp(
             context.get_executor(),
-            [this](Client& client) { return serve_resp(client, identity, board, timeouts()); },
+            [this](Client& client) {
+              return serve_resp(client, identity, resp_control, board, timeouts());
+            },
             resp_full) {}
 
   RespTimeouts timeouts() const { return {options.client_timeout, options.resp_idle_timeout}; }
@@ -45,6 +48,7 @@ struct AdminServer::State {
   AdminOptions options;
   const StatusBoard& board;
   RespIdentity identity;
+  RespControl resp_control;
   HttpRoutes routes;
   HttpHandle handle;
   asio::io_context context{1};

@@ -8,6 +8,7 @@
 
 #include "keyferry/admin/metrics.hpp"
 #include "keyferry/admin/status_json.hpp"
+#include "keyferry/admin/token.hpp"
 #include "keyferry/admin/version.hpp"
 
 namespace keyferry {
@@ -20,7 +21,7 @@ constexpr const char* json_text = "application/json";
 constexpr const char* metrics_format = "text/plain; version=0.0.4; charset=utf-8";
 
 HttpReply plain(unsigned status, std::string body) {
-  return {status, plain_text, body + "\n", ""};
+  return {status, plain_text, body + "\n", "", ""};
 }
 
 // "a&verbose&b=1" has "verbose" and "b".
@@ -56,15 +57,17 @@ const HttpRoutes::Row HttpRoutes::rows[] = {
     {"/", "GET", &HttpRoutes::index},          {"/status", "GET", &HttpRoutes::status},
     {"/metrics", "GET", &HttpRoutes::metrics}, {"/livez", "GET", &HttpRoutes::livez},
     {"/readyz", "GET", &HttpRoutes::readyz},   {"/drain", "POST", &HttpRoutes::drain},
-    {"/stop", "POST", &HttpRoutes::stop},
+    {"/pause", "POST", &HttpRoutes::pause},    {"/resume", "POST", &HttpRoutes::resume},
+    {"/stop", "POST", &HttpRoutes::stop},      {"/cutover", "POST", &HttpRoutes::cutover},
 };
 
 HttpRoutes::HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
-                       std::int64_t started_ms)
+                       std::int64_t started_ms, std::string token)
     : board_(board),
       ready_lag_bytes_(ready_lag_bytes),
       control_(std::move(control)),
-      started_ms_(started_ms) {}
+      started_ms_(started_ms),
+      token_(std::move(token)) {}
 
 HttpReply HttpRoutes::answer(const HttpRequest& request, std::int64_t now_ms) const {
   const std::string_view target = request.target;
@@ -73,10 +76,15 @@ HttpReply HttpRoutes::answer(const HttpRequest& request, std::int64_t now_ms) co
   for (const Row& row : rows) {
     if (row.path != path) continue;
     if (row.method != request.method) {
-      return {405, plain_text, "method not allowed\n", std::string(row.method)};
+      return {405, plain_text, "method not allowed\n", std::string(row.method), ""};
     }
     if (row.method == "POST" && is_from_another_site(request)) {
       return plain(403, "request comes from a page of another site");
+    }
+    if (row.method == "POST" && !is_authorized(request)) {
+      HttpReply reply = plain(401, "needs the token of http.token_file (Authorization: Bearer)");
+      reply.challenge = "Bearer realm=\"keyferry\"";
+      return reply;
     }
     const Visit visit{target.substr(std::min(mark + 1, target.size())), board_.read(), now_ms};
     return (this->*row.answer)(visit);
@@ -93,11 +101,11 @@ HttpReply HttpRoutes::index(const Visit& visit) const {
 }
 
 HttpReply HttpRoutes::status(const Visit& visit) const {
-  return {200, json_text, status_json(*visit.status) + "\n", ""};
+  return {200, json_text, status_json(*visit.status) + "\n", "", ""};
 }
 
 HttpReply HttpRoutes::metrics(const Visit& visit) const {
-  return {200, metrics_format, metrics_text(*visit.status), ""};
+  return {200, metrics_format, metrics_text(*visit.status), "", ""};
 }
 
 // A stopped link publishes no more and is as it should be (stop.then: idle); a restart would not
@@ -128,8 +136,27 @@ HttpReply HttpRoutes::drain(const Visit& visit) const {
   return control(visit, ControlVerb::drain, Phase::draining);
 }
 
+HttpReply HttpRoutes::pause(const Visit& visit) const {
+  return control(visit, ControlVerb::pause, Phase::paused);
+}
+
+HttpReply HttpRoutes::resume(const Visit& visit) const {
+  const bool is_paused = visit.status->phase == Phase::paused;
+  return control(visit, ControlVerb::resume, is_paused ? Phase::catch_up : visit.status->phase);
+}
+
 HttpReply HttpRoutes::stop(const Visit& visit) const {
   return control(visit, ControlVerb::stop, Phase::stopped);
+}
+
+// How it goes is in the status. A link that is not following its source has nothing to hand over.
+HttpReply HttpRoutes::cutover(const Visit& visit) const {
+  const Phase phase = visit.status->phase;
+  const bool is_following = phase == Phase::steady || phase == Phase::catch_up;
+  if (!is_following || visit.status->cutover.is_running()) {
+    return {409U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
+  }
+  return control(visit, ControlVerb::cutover, phase);
 }
 
 // 202 names the phase the verb leads to; 409 the one that makes it impossible.
@@ -137,7 +164,14 @@ HttpReply HttpRoutes::control(const Visit& visit, ControlVerb verb, Phase next) 
   const bool accepted = control_(verb);
   const Phase phase = accepted ? next : visit.status->phase;
   return {accepted ? 202U : 409U, json_text,
-          fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), ""};
+          fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
+}
+
+bool HttpRoutes::is_authorized(const HttpRequest& request) const {
+  if (token_.empty()) return true;
+  constexpr std::string_view scheme = "Bearer ";
+  const std::string_view given = request.authorization;
+  return given.starts_with(scheme) && is_token(given.substr(scheme.size()), token_);
 }
 
 // Whether the pipeline published lately; before its first time it has as long from the start.

@@ -26,6 +26,7 @@ HttpRequest plain(const http::request<http::string_body>& request) {
   out.target = request.target();
   out.host = request[http::field::host];
   out.origin = request[http::field::origin];
+  out.authorization = request[http::field::authorization];
   return out;
 }
 
@@ -34,6 +35,7 @@ Response to_response(HttpReply reply, bool keep_alive) {
   response.set(http::field::content_type, reply.content_type);
   response.set(http::field::cache_control, "no-store");
   if (!reply.allow.empty()) response.set(http::field::allow, reply.allow);
+  if (!reply.challenge.empty()) response.set(http::field::www_authenticate, reply.challenge);
   response.keep_alive(keep_alive);
   response.body() = std::move(reply.body);
   response.prepare_payload();
@@ -44,12 +46,12 @@ Response to_response(HttpReply reply, bool keep_alive) {
 std::optional<HttpReply> refusal(error_code ec) {
   const char* type = "text/plain; charset=utf-8";
   if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
-    return HttpReply{431, type, "header fields too large\n", ""};
+    return HttpReply{431, type, "header fields too large\n", "", ""};
   }
-  if (ec == http::error::body_limit) return HttpReply{413, type, "body too large\n", ""};
+  if (ec == http::error::body_limit) return HttpReply{413, type, "body too large\n", "", ""};
   if (ec == http::error::end_of_stream || ec == http::error::partial_message) return {};
   if (ec.category() != http::make_error_code(http::error::end_of_stream).category()) return {};
-  return HttpReply{400, type, "bad request\n", ""};
+  return HttpReply{400, type, "bad request\n", "", ""};
 }
 
 Task<error_code> write(Client& client, HttpReply reply, bool keep_alive, Millis timeout) {

@@ -31,6 +31,29 @@ void server(Out out, const Status& status, const RespIdentity& identity) {
   field(out, "uptime_in_seconds", std::llround(std::floor(status.uptime_s)));
 }
 
+// The next three are what dashboards made for redis_exporter draw; the numbers are those of
+// /status.
+void clients(Out out, const Status& status, const RespIdentity&) {
+  field(out, "connected_clients", 1);
+  field(out, "blocked_clients", status.phase == Phase::paused ? 1 : 0);
+}
+
+void memory(Out out, const Status& status, const RespIdentity&) {
+  field(out, "used_memory", status.memory_used_bytes);
+  field(out, "maxmemory", status.memory_max_bytes);
+  field(out, "maxmemory_policy", "noeviction");
+}
+
+void stats(Out out, const Status& status, const RespIdentity&) {
+  field(out, "total_commands_processed", status.commands_applied);
+  field(out, "instantaneous_ops_per_sec", std::llround(status.commands_per_s));
+  field(out, "total_net_input_bytes", status.source_bytes);
+  field(out, "total_net_output_bytes", status.target_bytes);
+  field(out, "sync_full", status.full_resyncs + (status.replid.empty() ? 0 : 1));
+  field(out, "sync_partial_ok", status.source_reconnects);
+  field(out, "total_error_replies", status.failed + status.skipped);
+}
+
 // slave_priority:0 and replica_announced:0 keep Sentinel from promoting or listing us (Redis 7.0
 // sentinel.c sentinelSelectSlave, sentinelRefreshInstanceInfo).
 void replication(Out out, const Status& status, const RespIdentity&) {
@@ -70,6 +93,9 @@ struct Section {
   void (*write)(Out, const Status&, const RespIdentity&);
 };
 constexpr std::array sections = {Section{"server", "Server", server},
+                                 Section{"clients", "Clients", clients},
+                                 Section{"memory", "Memory", memory},
+                                 Section{"stats", "Stats", stats},
                                  Section{"replication", "Replication", replication},
                                  Section{"keyferry", "KeyFerry", link}};
 

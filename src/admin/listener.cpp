@@ -17,7 +17,7 @@ using boost::system::error_code;
 constexpr Millis accept_pause{100};
 
 // "127.0.0.1:8484", "[::1]:8484", "localhost:8484".
-Result<tcp::endpoint> parse_loopback(std::string_view text) {
+Result<tcp::endpoint> parse_address(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == text.npos) return Error(Errc::usage, "not a host:port");
   const std::string_view digits = text.substr(colon + 1);
@@ -32,7 +32,7 @@ Result<tcp::endpoint> parse_loopback(std::string_view text) {
   }
   error_code ec;
   const auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, ec);
-  if (ec || !address.is_loopback()) return Error(Errc::usage, "not a loopback address");
+  if (ec) return Error(Errc::usage, "not an IP address (or localhost)");
   return tcp::endpoint(address, port);
 }
 
@@ -53,7 +53,7 @@ Listener::Listener(const asio::any_io_executor& executor, Serve serve, std::stri
 
 Error Listener::open(std::string_view option, std::string_view address) {
   if (address.empty()) return {};
-  const Result<tcp::endpoint> endpoint = parse_loopback(address);
+  const Result<tcp::endpoint> endpoint = parse_address(address);
   if (!endpoint) return with_context(fmt::format("{} {}", option, address), endpoint.error());
 
   if (const error_code ec = bind_and_listen(acceptor_, *endpoint)) {

@@ -140,6 +140,10 @@ void trouble(const Status& status, MetricsWriter& out) {
   out.single("full_resyncs_total", "counter", "Full synchronisations.", status.full_resyncs);
   out.single("dead_letters_total", "counter", "Commands written to the dead-letter file.",
              status.dead_letters);
+  out.single("suspect_keys", "gauge", "Keys whose value is in doubt and not healed yet.",
+             status.suspect_keys);
+  out.single("healed_keys_total", "counter", "Keys copied again because they were in doubt.",
+             status.healed_keys);
 }
 
 }  // namespace

@@ -4,13 +4,11 @@
 
 #include <boost/asio/write.hpp>
 
-#include "keyferry/admin/resp_session.hpp"
-
 namespace keyferry {
 
-Task<Error> serve_resp(Client& client, const RespIdentity& identity, const StatusBoard& board,
-                       RespTimeouts timeouts) {
-  RespSession session(identity);
+Task<Error> serve_resp(Client& client, const RespIdentity& identity, const RespControl& control,
+                       const StatusBoard& board, RespTimeouts timeouts) {
+  RespSession session(identity, &control);
   std::array<char, 4096> piece;  // small: what one read can ask for bounds the replies held
   const auto space = asio::buffer(piece);
   boost::system::error_code ignored;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "keyferry/admin/token.hpp"
 #include "keyferry/resp/command_parser.hpp"
 #include "keyferry/resp/resp.hpp"
 
@@ -47,6 +48,8 @@ const RespSession::Row RespSession::rows[] = {
     {"SUBSCRIBE", 2, &RespSession::subscribe},
     {"CLIENT", 2, &RespSession::client},
     {"REPLCONF", 1, &RespSession::ok},
+    {"AUTH", 2, &RespSession::auth},
+    {"SHUTDOWN", 1, &RespSession::shutdown},
     {"PUBLISH", 3, &RespSession::no_receivers},  // Sentinel's hello messages
 };
 
@@ -132,6 +135,28 @@ void RespSession::subscribe(const Status&, Bytes& out) {
 
 void RespSession::client(const Status&, Bytes& out) {
   out += is_same_word(args_[1], "SETNAME") ? ByteView("+OK\r\n") : not_a_server;
+}
+
+// AUTH token, or AUTH user token: the user does not matter.
+void RespSession::auth(const Status&, Bytes& out) {
+  if (control_ == nullptr || control_->token.empty()) {
+    out += not_a_server;
+    return;
+  }
+  authenticated_ = is_token(args_.back(), control_->token);
+  out += authenticated_ ? "+OK\r\n" : "-WRONGPASS this is not the token of http.token_file\r\n";
+}
+
+void RespSession::shutdown(const Status&, Bytes& out) {
+  if (control_ == nullptr || control_->token.empty()) {
+    out += not_a_server;
+  } else if (!authenticated_) {
+    out += "-NOAUTH SHUTDOWN drains the link: AUTH with the token of http.token_file first\r\n";
+  } else if (control_->control(ControlVerb::drain)) {
+    out += "+OK\r\n";
+  } else {
+    out += "-ERR the link has ended\r\n";
+  }
 }
 
 void RespSession::ok(const Status&, Bytes& out) {

@@ -53,8 +53,8 @@ json::object counters(const Status& status) {
                       {"reconnects", status.reconnects},
                       {"full_resyncs", status.full_resyncs},
                       {"transactions_split", status.transactions_split},
-                      {"suspect_keys", 0},  // at-least-once delivery marks and heals none
-                      {"healed_keys", 0},
+                      {"suspect_keys", status.suspect_keys},
+                      {"healed_keys", status.healed_keys},
                       {"dead_letters", status.dead_letters}};
 }
 
@@ -65,6 +65,15 @@ json::array lanes(const Status& status) {
         {"target", lane.target}, {"queued", lane.queued}, {"in_flight", lane.in_flight}});
   }
   return all;
+}
+
+json::value cutover(const CutoverStatus& of) {
+  if (of.state == CutoverStatus::State::none) return nullptr;
+  return json::object{
+      {"state", to_string(of.state)},
+      {"attempt", of.attempt},
+      {"pause_ms", of.pause_ms},
+      {"problem", of.problem.empty() ? json::value(nullptr) : json::value(of.problem)}};
 }
 
 json::object used_of(std::uint64_t used_bytes, std::uint64_t max_bytes) {
@@ -93,6 +102,7 @@ std::string status_json(const Status& status) {
       {"memory", used_of(status.memory_used_bytes, status.memory_max_bytes)},
       {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
       {"shards", std::move(shards)},
+      {"cutover", cutover(status.cutover)},
       {"last_error", or_null(status.last_error)}};
   return json::serialize(document);
 }

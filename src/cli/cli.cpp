@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,9 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "keyferry/cli/check.hpp"
+#include "keyferry/cli/client.hpp"
+#include "keyferry/cli/config_show.hpp"
 #include "keyferry/cli/inspect.hpp"
 #include "keyferry/config/option_value.hpp"
 
@@ -24,6 +28,12 @@ constexpr const char* examples = R"(Examples:
       the same from a file; config/keyferry.yaml shows every option
   REDISCLI_AUTH=... keyferry run --source redis://app@10.0.0.1 --target redis://app@10.0.0.2
       passwords stay out of the process list; password_file works as well
+  keyferry check --config keyferry.yaml
+      connects to both ends, names every problem, changes nothing
+  keyferry status --watch
+      one screen about the link that runs here; drain, pause, resume and stop steer it
+  keyferry config show --config keyferry.yaml
+      every option, its value and where that comes from
   keyferry run --help
       all options
   keyferry inspect dump.rdb
@@ -38,38 +48,133 @@ std::string option_list() {
   return out;
 }
 
-CLI::App* add_run(CLI::App& app, CommandLine& line) {
-  CLI::App* run =
-      app.add_subcommand("run", "Move data from the source to the target and follow changes");
-  run->add_option("--config", line.config_file, "YAML file with options")->type_name("FILE");
-  run->add_option("--source", line.source, "Where the data comes from (source.uri)")
+struct Subcommand {
+  const CLI::App* app;
+  std::function<int()> run;
+};
+
+// What the arguments are read into, and what to do with them then.
+struct Arguments {
+  CommandLine line;
+  ClientOptions client;
+  InspectLine inspect;
+  bool undo_fence = false;
+  std::vector<Subcommand> commands;
+};
+
+void add_link_options(CLI::App& command, CommandLine& line) {
+  command.add_option("--config", line.config_file, "YAML file with options")->type_name("FILE");
+  command.add_option("--source", line.source, "Where the data comes from (source.uri)")
       ->type_name("URI");
-  run->add_option("--target", line.target, "Where the data goes to (target.uri)")->type_name("URI");
-  run->add_option("--http", line.http, "Where status and metrics are served (http.listen)")
+  command.add_option("--target", line.target, "Where the data goes to (target.uri)")
+      ->type_name("URI");
+  command.add_option("--http", line.http, "Where status and metrics are served (http.listen)")
       ->type_name("HOST:PORT");
-  run->add_option("--stop-when", line.stop_when, "never, snapshot or lag-zero (stop.when)")
+  command.add_option("--stop-when", line.stop_when, "never, snapshot or lag-zero (stop.when)")
       ->type_name("WHEN");
-  run->add_flag("--standby", line.standby,
-                "Wait while another instance runs this link, and take over when it is gone");
-  run->add_flag("--restart", line.restart,
-                "Copy everything again, whatever the target's record says");
-  run->add_option("--log-format", line.log_format, "text or json (log.format)")->type_name("FORM");
-  run->add_option("--set", line.set,
+  command.add_flag("--standby", line.standby,
+                   "Wait while another instance runs this link, and take over when it is gone");
+  command.add_flag("--restart", line.restart,
+                   "Copy everything again, whatever the target's record says");
+  command.add_option("--log-format", line.log_format, "text or json (log.format)")
+      ->type_name("FORM");
+  command
+      .add_option("--set", line.set,
                   "Any option, e.g. --set target.lanes_per_node=8; may be repeated")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  run->allow_extras();
-  run->footer(option_list);
-  return run;
+  command.allow_extras();
 }
 
-CLI::App* add_inspect(CLI::App& app, InspectLine& line) {
+void add_client_options(CLI::App& command, ClientOptions& client) {
+  command
+      .add_option("--http", client.http,
+                  "Where it listens [KEYFERRY_HTTP_LISTEN, else 127.0.0.1:8484]")
+      ->type_name("HOST:PORT");
+  command
+      .add_option("--token-file", client.token_file,
+                  "File with its token [KEYFERRY_HTTP_TOKEN_FILE]")
+      ->type_name("FILE");
+  command.allow_extras();
+}
+
+void add_run(CLI::App& app, Arguments& to) {
+  CLI::App* run =
+      app.add_subcommand("run", "Move data from the source to the target and follow changes");
+  add_link_options(*run, to.line);
+  run->footer(option_list);
+  to.commands.push_back({run, [&to] { return run_command(to.line); }});
+}
+
+void add_check(CLI::App& app, Arguments& to) {
+  CLI::App* check = app.add_subcommand(
+      "check", "Connect to both ends, name every problem and what to do; changes nothing");
+  add_link_options(*check, to.line);
+  check->add_flag("--json", to.client.json, "The findings as JSON");
+  to.commands.push_back({check, [&to] { return check_command(to.line, to.client.json); }});
+}
+
+void add_clients(CLI::App& app, Arguments& to) {
+  CLI::App* status = app.add_subcommand("status", "One screen about a running keyferry");
+  add_client_options(*status, to.client);
+  status->add_flag("--watch", to.client.watch, "Show it again each second");
+  status->add_flag("--json", to.client.json, "The JSON of GET /status as it is");
+  to.commands.push_back({status, [&to] { return status_command(to.client, environment()); }});
+
+  const std::pair<const char*, const char*> verbs[] = {
+      {"drain", "Ask a running keyferry to end when lag is zero"},
+      {"pause", "Apply nothing more for now; what the source sends is kept"},
+      {"resume", "Go on applying after pause"},
+      {"stop", "Apply what has been received, then end"}};
+  for (const auto& [name, what] : verbs) {
+    CLI::App* verb = app.add_subcommand(name, what);
+    add_client_options(*verb, to.client);
+    to.commands.push_back({verb, [&to, path = std::string(name)] {
+                             return control_command(path, to.client, environment());
+                           }});
+  }
+}
+
+void add_cutover(CLI::App& app, Arguments& to) {
+  CLI::App* cutover = app.add_subcommand(
+      "cutover", "Hand over to the target: hold back writes, catch up, fence the source, end");
+  add_link_options(*cutover, to.line);
+  cutover
+      ->add_option("--token-file", to.client.token_file,
+                   "File with its token [KEYFERRY_HTTP_TOKEN_FILE]")
+      ->type_name("FILE");
+  cutover->add_flag("--undo-fence", to.undo_fence,
+                    "Only let the source take writes again (takes the options of run)");
+  to.commands.push_back({cutover, [&to] {
+                           if (to.undo_fence) return undo_fence_command(to.line);
+                           to.client.http = to.line.http;
+                           return cutover_command(to.client, environment());
+                         }});
+}
+
+void add_config(CLI::App& app, Arguments& to) {
+  CLI::App* config = app.add_subcommand("config", "Look at the configuration");
+  CLI::App* show =
+      config->add_subcommand("show", "Every option, its value and where that comes from");
+  add_link_options(*show, to.line);
+  to.commands.push_back({show, [&to] { return config_show_command(to.line, environment()); }});
+  CLI::App* names = config->add_subcommand("names", "The names of all options, one a line");
+  names->allow_extras();
+  to.commands.push_back({names, [] {
+                           for (const OptionRow& row : option_rows())
+                             fmt::print("{}\n", row.name);
+                           return 0;
+                         }});
+  config->footer("keyferry config show --config FILE ...  takes the options of keyferry run");
+}
+
+void add_inspect(CLI::App& app, Arguments& to) {
   CLI::App* inspect = app.add_subcommand("inspect", "Show what is in a snapshot");
-  inspect->add_option("snapshot", line.what, "An RDB file, - for standard input, or a server")
+  inspect->add_option("snapshot", to.inspect.what, "An RDB file, - for standard input, or a server")
       ->type_name("FILE|URI")
       ->required();
-  inspect->add_flag("--json", line.json, "One JSON object per key instead of a summary");
-  return inspect;
+  inspect->add_flag("--json", to.inspect.json, "One JSON object per key instead of a summary");
+  to.commands.push_back({inspect, [&to] { return inspect_command(to.inspect); }});
 }
 
 // The part of an argument that names an option: what follows may be an address with a password.
@@ -108,7 +213,7 @@ std::string describe_extras(const CLI::App& command) {
     }
     // Most likely the value of the unknown option before it.
     if (!after_unknown_option)
-      problems += "an argument belongs to no option (see keyferry run --help)\n";
+      problems += "an argument belongs to no option (see keyferry COMMAND --help)\n";
     after_unknown_option = false;
   }
   return problems;
@@ -133,13 +238,16 @@ void print_problems(const std::string& problems) {
 int run_cli(int argc, char** argv) {
   CLI::App app("KeyFerry moves live Redis and Valkey data to another server or cluster.",
                "keyferry");
-  CommandLine line;
   app.set_version_flag("--version", "keyferry " KEYFERRY_VERSION);
   app.footer(examples);
   app.allow_extras();
-  const CLI::App* run = add_run(app, line);
-  InspectLine inspect_line;
-  const CLI::App* inspect = add_inspect(app, inspect_line);
+  Arguments arguments;
+  add_run(app, arguments);
+  add_check(app, arguments);
+  add_clients(app, arguments);
+  add_cutover(app, arguments);
+  add_config(app, arguments);
+  add_inspect(app, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version
@@ -147,18 +255,21 @@ int run_cli(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return usage_problem(error.what());
   }
-  if (inspect->parsed()) return inspect_command(inspect_line);
-  const std::string extras = describe_extras(*run);
-  if (!extras.empty()) return usage_problem(extras);
+  for (const Subcommand& command : arguments.commands) {
+    if (!command.app->parsed()) continue;
+    const std::string extras = describe_extras(*command.app);
+    if (!extras.empty()) return usage_problem(extras);
+  }
   if (!app.remaining().empty()) {
     return usage_problem(
-        "unknown command or misplaced option: write keyferry run OPTIONS (see keyferry --help)");
+        "unknown command or misplaced option: write keyferry COMMAND OPTIONS (see keyferry "
+        "--help)");
   }
-  if (!run->parsed()) {
-    return usage_problem(
-        "give a command: keyferry run --source URI --target URI (see keyferry --help)");
+  for (const Subcommand& command : arguments.commands) {
+    if (command.app->parsed()) return command.run();
   }
-  return run_command(line);
+  return usage_problem(
+      "give a command, like keyferry run --source URI --target URI (see keyferry --help)");
 }
 
 }  // namespace keyferry

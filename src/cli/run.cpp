@@ -7,7 +7,6 @@
 #include "keyferry/cli/run_link.hpp"
 
 namespace keyferry {
-namespace {
 
 std::map<std::string, std::string> environment() {
   std::map<std::string, std::string> out;
@@ -19,6 +18,8 @@ std::map<std::string, std::string> environment() {
   }
   return out;
 }
+
+namespace {
 
 LogLevel log_level(const std::string& name) {
   if (name == "debug") return LogLevel::debug;

@@ -1,16 +1,21 @@
 #include "keyferry/cli/run_link.hpp"
 
 #include <csignal>
+#include <cstdlib>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <malloc.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "keyferry/admin/http.hpp"
 #include "keyferry/base/log.hpp"
+#include "keyferry/cli/progress.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
+#include "keyferry/pipeline/preflight_facts.hpp"
 
 namespace keyferry {
 namespace {
@@ -38,9 +43,79 @@ Task<void> obey_signals(asio::signal_set& signals, Pipeline& pipeline) {
   if (!second_ec) pipeline.abort();
 }
 
+// SIGHUP means "read your files again", which every connect does by itself.
+Task<void> take_hangups(asio::signal_set& hangups) {
+  while (true) {
+    auto [ec, signal] = co_await hangups.async_wait(use_tuple);
+    if (ec) co_return;
+    log_info("SIGHUP: password files and certificates are read again at each connect");
+  }
+}
+
+void obey(Pipeline& pipeline, const Options& options, ControlVerb verb) {
+  switch (verb) {
+    case ControlVerb::drain:
+      return pipeline.drain();
+    case ControlVerb::pause:
+      return pipeline.pause();
+    case ControlVerb::resume:
+      return pipeline.resume();
+    case ControlVerb::stop:
+      return pipeline.stop();
+    case ControlVerb::cutover:
+      if (!pipeline.cut_over(Millis(options.cutover_pause_timeout_ms)))
+        log_warn("cutover refused: the link is not following its source");
+      return;
+  }
+}
+
+// What `check` finds, as far as a link could not work at all and would notice only later, perhaps
+// in the middle of the snapshot. Whether the ends can be reached is told by the pipeline itself.
+Task<Error> insist_on_rights(const Options& options) {
+  PreflightFacts facts;
+  Error error = co_await gather_preflight(options, false, facts);
+  if (error) co_return error;
+  for (const Finding& finding : judge_preflight(facts, options)) {
+    if (!finding.is_fatal || finding.is_unreachable) continue;
+    co_return Error(Errc::refused_by_peer,
+                    fmt::format("{}: {}; {}", finding.name, finding.text, finding.advice));
+  }
+  co_return Error();
+}
+
+// Whether one live line suits what is on standard error, and how it should look.
+bool wants_live_line(const Options& options, ProgressStyle& style) {
+  if (options.log_format == "json" || isatty(STDERR_FILENO) != 1) return false;
+  const char* const terminal = std::getenv("TERM");
+  if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
+  const char* const no_color = std::getenv("NO_COLOR");
+  style.colour = no_color == nullptr || *no_color == '\0';  // no-color.org
+  return true;
+}
+
+std::size_t terminal_columns() {
+  constexpr std::size_t usual = 80;
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return usual;
+  return size.ws_col;
+}
+
+// Until `over` is notified with `ended` set.
+Task<void> show_progress(const StatusBoard& board, ProgressStyle style, Signal& over,
+                         const bool& ended) {
+  constexpr Millis refresh{200};
+  while (!ended) {
+    style.columns = terminal_columns();
+    show_live_line(progress_line(*board.read(), style));
+    co_await over.wait_for(refresh);
+  }
+  show_live_line("");
+}
+
 // Runs the link, then, when asked to stay, waits for a signal with the listeners still answering.
 Task<Error> live(Pipeline& pipeline, asio::signal_set& signals, const Options& options) {
-  Error error = co_await pipeline.run();
+  Error error = co_await insist_on_rights(options);
+  if (!error) error = co_await pipeline.run();
   if (!error && pipeline.reached_goal() && options.stop_then == StopThen::idle) {
     log_info("done; idle until a signal comes (stop.then: idle)");
     signals.cancel();
@@ -65,11 +140,10 @@ int run_link(Options options) {
   AdminOptions admin_options;
   admin_options.http_listen = options.http_listen;
   admin_options.resp_listen = options.admin_resp_listen;
+  admin_options.token = options.http_token;
   admin_options.ready_lag_bytes = options.http_ready_lag_bytes;
-  AdminServer admin(admin_options, board, [&loop, &pipeline](ControlVerb verb) {
-    asio::post(loop, [&pipeline, verb] {
-      verb == ControlVerb::drain ? pipeline.drain() : pipeline.stop();
-    });
+  AdminServer admin(admin_options, board, [&loop, &pipeline, &options](ControlVerb verb) {
+    asio::post(loop, [&pipeline, &options, verb] { obey(pipeline, options, verb); });
     return true;
   });
   if (Error error = admin.start()) {
@@ -81,16 +155,27 @@ int run_link(Options options) {
   };
 
   asio::signal_set signals(loop, SIGINT, SIGTERM);
+  asio::signal_set hangups(loop, SIGHUP);
   const auto rethrow = [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
   };
   asio::co_spawn(loop, obey_signals(signals, pipeline), rethrow);
+  asio::co_spawn(loop, take_hangups(hangups), rethrow);
+  Signal over(loop.get_executor());
+  bool ended = false;
+  ProgressStyle style;
+  pipeline.logs_progress = !wants_live_line(options, style);
+  if (!pipeline.logs_progress)
+    asio::co_spawn(loop, show_progress(board, style, over, ended), rethrow);
   Error result;
   asio::co_spawn(loop, live(pipeline, signals, options),
                  [&](std::exception_ptr failure, Error error) {
                    rethrow(failure);
                    result = std::move(error);
                    signals.cancel();
+                   hangups.cancel();
+                   ended = true;
+                   over.notify();
                  });
   loop.run();
   admin.stop();

@@ -72,9 +72,9 @@ std::optional<SlotRange> slot_range(const RespValue& first_value, const RespValu
 }
 
 // A node of CLUSTER SHARDS as an endpoint; nullopt when its port is missing or no port.
-std::optional<Endpoint> shard_node(const RespValue& node, const std::string& asked) {
-  const RespValue* port_value = field(node, "port");
-  if (port_value == nullptr) port_value = field(node, "tls-port");  // tls only
+std::optional<Endpoint> shard_node(const RespValue& node, const std::string& asked, bool tls) {
+  const RespValue* port_value = field(node, tls ? "tls-port" : "port");
+  if (port_value == nullptr) port_value = field(node, tls ? "port" : "tls-port");
   if (port_value == nullptr) return std::nullopt;
   const auto port = port_of(*port_value);
   if (!port) return std::nullopt;
@@ -86,7 +86,8 @@ bool has_text(const RespValue* value, ByteView text) {
 }
 
 // Adds one shard; an error text, empty when it is well-formed.
-std::string_view add_shard(const RespValue& shard, const std::string& asked, SlotMap& map) {
+std::string_view add_shard(const RespValue& shard, const std::string& asked, bool tls,
+                           SlotMap& map) {
   const RespValue* slots = field(shard, "slots");
   const RespValue* nodes = field(shard, "nodes");
   if (slots == nullptr || nodes == nullptr || !slots->is_array() || !nodes->is_array()) {
@@ -98,7 +99,7 @@ std::string_view add_shard(const RespValue& shard, const std::string& asked, Slo
   for (const RespValue& node : nodes->items) {
     if (!has_text(field(node, "role"), "master")) continue;
     if (!has_text(field(node, "health"), "online")) continue;
-    master = shard_node(node, asked);
+    master = shard_node(node, asked, tls);
     if (!master) return "a master without a port";
   }
   for (std::size_t i = 0; i < slots->items.size(); i += 2) {
@@ -159,12 +160,12 @@ Result<SlotMap> parse_cluster_slots(const RespValue& reply, const std::string& a
   return map;
 }
 
-Result<SlotMap> parse_cluster_shards(const RespValue& reply, const std::string& asked) {
+Result<SlotMap> parse_cluster_shards(const RespValue& reply, const std::string& asked, bool tls) {
   constexpr std::string_view command = "CLUSTER SHARDS";
   if (!reply.is_array()) return not_an_array(command, reply);
   SlotMap map;
   for (const RespValue& shard : reply.items) {
-    const std::string_view problem = add_shard(shard, asked, map);
+    const std::string_view problem = add_shard(shard, asked, tls, map);
     if (!problem.empty()) return malformed(command, problem);
   }
   return map;

@@ -2,16 +2,13 @@
 // order, and what spans several options is checked at the end. Every step adds to one list of
 // problems instead of returning early.
 #include <cctype>
-#include <cerrno>
-#include <cstdio>
-#include <memory>
-#include <system_error>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "keyferry/config/option_table.hpp"
 #include "keyferry/config/options.hpp"
+#include "keyferry/config/secret.hpp"
 #include "keyferry/config/yaml.hpp"
 
 namespace keyferry {
@@ -20,23 +17,6 @@ namespace {
 using Environment = std::map<std::string, std::string>;
 
 constexpr std::size_t config_max_bytes = std::size_t{1024} * 1024;
-constexpr std::size_t password_max_bytes = 4096;
-
-// The whole file, or why not. A name is not repeated: the caller says which option gave it.
-Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
-  const auto close = [](std::FILE* file) { std::fclose(file); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "rb"), close);
-  if (!file)
-    return Error(Errc::usage, "cannot be opened: " + std::generic_category().message(errno));
-  std::string text(max_bytes + 1, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
-  if (std::ferror(file.get()) != 0) {
-    return Error(Errc::usage, "cannot be read: " + std::generic_category().message(errno));
-  }
-  if (text.size() > max_bytes)
-    return Error(Errc::usage, fmt::format("has more than {} bytes", max_bytes));
-  return text;
-}
 
 // "source.psync_command" -> "KEYFERRY_SOURCE_PSYNC_COMMAND".
 std::string environment_name(const std::string& option) {
@@ -66,6 +46,25 @@ bool is_foreign(const std::string& name, const std::string& value) {
 class Loader {
  public:
   Result<Options> load(const CommandLine& command_line, const Environment& environment) {
+    collect(command_line, environment);
+    if (problems_.empty()) return std::move(options_);
+    return Error(Errc::usage, fmt::format("{}", fmt::join(problems_, "\n")));
+  }
+
+  Explanation explain(const CommandLine& command_line, const Environment& environment) {
+    collect(command_line, environment);
+    Explanation out;
+    for (const OptionDef& def : option_table()) {
+      const auto origin = origins_.find(def.name);
+      out.options.push_back(
+          {def.name, def.show(options_), origin == origins_.end() ? "default" : origin->second});
+    }
+    out.problems = fmt::format("{}", fmt::join(problems_, "\n"));
+    return out;
+  }
+
+ private:
+  void collect(const CommandLine& command_line, const Environment& environment) {
     options_.standby = command_line.standby;
     options_.restart = command_line.restart;
     if (!command_line.config_file.empty()) collect_yaml(command_line.config_file);
@@ -79,13 +78,11 @@ class Loader {
     check_end("source", options_.source, fallback);
     check_end("target", options_.target, fallback);
     check_ends_differ();
-    if (problems_.empty()) return std::move(options_);
-    return Error(Errc::usage, fmt::format("{}", fmt::join(problems_, "\n")));
+    check_http();
   }
 
- private:
   void collect_yaml(const std::string& path) {
-    const Result<std::string> text = read_file(path, config_max_bytes);
+    const Result<std::string> text = read_whole_file(path, config_max_bytes);
     if (!text) return problem(path, text.error().what);
     read_yaml(*text, path, settings_, problems_);
   }
@@ -146,28 +143,66 @@ class Loader {
           fmt::format("the {0} is missing: give --{0} URI, {1} or {0}.uri in the file", group,
                       environment_name(group + ".uri")));
     }
+    check_tls(group, end);
+    const std::string sentinel_name = group + ".sentinel.password_file";
+    end.sentinel_password = secret_in(sentinel_name, end.sentinel_password_file);
     if (end.password_file.empty()) {
       if (end.uri.password.empty()) end.uri.password = fallback;
       return;
     }
     const std::string name = group + ".password_file";
-    const std::string place = origins_[name] + ": " + name;
-    Result<std::string> password = read_file(end.password_file, password_max_bytes);
-    if (!password) return problem(place, "the file " + password.error().what);
-    if (!password->empty() && password->back() == '\n') password->pop_back();
-    if (!password->empty() && password->back() == '\r') password->pop_back();
-    if (password->empty()) return problem(place, "the file is empty");
-    if (password->find('\n') != std::string::npos)
-      return problem(place, "the file has more than one line");
+    std::string password = secret_in(name, end.password_file);
+    if (password.empty()) return;
     if (!end.uri.password.empty())
-      return problem(place, "the address holds a password as well; keep one");
-    end.uri.password = std::move(*password);
+      return problem(place_of(name), "the address holds a password as well; keep one");
+    end.uri.password = std::move(password);
+  }
+
+  // Half a key pair, or TLS options for an address without TLS, which would not be looked at.
+  void check_tls(const std::string& group, const EndOptions& end) {
+    if (end.tls.cert_file.empty() != end.tls.key_file.empty()) {
+      const bool has_cert = !end.tls.cert_file.empty();
+      problem(place_of(group + (has_cert ? ".tls.cert_file" : ".tls.key_file")),
+              fmt::format("needs {}.tls.{} beside it", group, has_cert ? "key_file" : "cert_file"));
+    }
+    if (end.uri.tls || origins_.count(group + ".uri") == 0) return;
+    for (const auto& [name, origin] : origins_) {
+      // Empty values and defaults do no harm: a file that names every option has them.
+      if (name.rfind(group + ".tls.", 0) != 0) continue;
+      const OptionDef* def = find_option(name);
+      if (def->show(options_) == def->show(Options())) continue;
+      return problem(place_of(name),
+                     "the address does not ask for TLS (write rediss:// or valkeys://)");
+    }
+  }
+
+  void check_http() {
+    options_.http_token = secret_in("http.token_file", options_.http_token_file);
+    if (options_.http_listen.empty() || !options_.http_token_file.empty()) return;
+    const Result<HostPort> listen = parse_listen(options_.http_listen);
+    if (!listen || is_loopback(*listen)) return;
+    problem(place_of("http.listen"),
+            "an address that others can reach needs http.token_file (or use 127.0.0.1, [::1] or "
+            "localhost)");
+  }
+
+  std::string place_of(const std::string& name) { return origins_[name] + ": " + name; }
+
+  // The one line in the file that option `name` names; "" when there is none, or after a problem.
+  std::string secret_in(const std::string& name, const std::string& path) {
+    if (path.empty()) return {};
+    Result<std::string> secret = read_secret(path);
+    if (secret) return std::move(*secret);
+    problem(place_of(name), "the file " + secret.error().what);
+    return {};
   }
 
   void check_ends_differ() {
     const Uri& source = options_.source.uri;
     const Uri& target = options_.target.uri;
     if (source.kind != target.kind) return;
+    // The same Sentinels may well watch both ends.
+    if (source.sentinel_master != target.sentinel_master) return;
     bool same = source.kind == Uri::Kind::unix_socket && source.path == target.path;
     for (const HostPort& a : source.hosts) {
       for (const HostPort& b : target.hosts)
@@ -199,6 +234,10 @@ class Loader {
 
 Result<Options> load_options(const CommandLine& command_line, const Environment& environment) {
   return Loader().load(command_line, environment);
+}
+
+Explanation explain_options(const CommandLine& command_line, const Environment& environment) {
+  return Loader().explain(command_line, environment);
 }
 
 }  // namespace keyferry

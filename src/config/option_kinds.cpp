@@ -95,7 +95,9 @@ OptionDef address_option(std::string name, EndOptions Options::*end, std::string
   OptionDef def;
   def.name = std::move(name);
   def.what = std::move(what);
-  def.range = "redis://[user[:password]@]host:port[,host:port...] or unix:///path";
+  def.range =
+      "redis://[user[:password]@]host:port[,host:port...], rediss:// for TLS, "
+      "redis-sentinel://host:port[,host:port...]/master-name or unix:///path";
   def.set = [end](Options& options, const std::string& value) {
     Result<Uri> uri = parse_uri(value);
     if (!uri) return uri.error().what;
@@ -112,22 +114,15 @@ OptionDef address_option(std::string name, EndOptions Options::*end, std::string
   return def;
 }
 
-OptionDef listen_option(std::string name, Access<std::string> access, Reach reach,
-                        std::string what) {
+OptionDef listen_option(std::string name, Access<std::string> access, std::string what) {
   OptionDef def;
   def.name = std::move(name);
   def.what = std::move(what);
   def.range = "HOST:PORT, \"\" = off";
-  def.set = [access, reach](Options& options, const std::string& value) {
+  def.set = [access](Options& options, const std::string& value) {
     if (!value.empty()) {
       const Result<HostPort> parsed = parse_listen(value);
       if (!parsed) return parsed.error().what;
-      if (reach == Reach::loopback_only && !is_loopback(*parsed)) {
-        return std::string(
-            "only a loopback address (127.0.0.1, [::1], localhost) is allowed: tokens, which a "
-            "reachable "
-            "address needs, are not available yet");
-      }
     }
     access(options) = value;
     return std::string();

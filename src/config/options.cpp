@@ -20,6 +20,44 @@ constexpr std::int64_t tebibyte = mebibyte * mebibyte;
 constexpr std::int64_t day_ms = std::int64_t{24} * 3600 * 1000;
 constexpr std::int64_t year_s = std::int64_t{366} * 24 * 3600;
 
+void add_text(Table& table, std::string name, Access<std::string> access, std::string range,
+              std::string what) {
+  table.push_back(text_option(std::move(name), std::move(access), Empty::allowed, std::move(range),
+                              std::move(what)));
+}
+
+// How an end is reached when its address says rediss:// or *-sentinel://.
+void add_security(Table& table, const std::string& group, EndOptions Options::*end) {
+  const std::string who = "the " + group;
+  const auto tls = [end](std::string TlsOptions::*field) {
+    return [end, field](Options& o) -> std::string& { return (o.*end).tls.*field; };
+  };
+  table.push_back(choice_option<TlsVerify>(
+      group + ".tls.verify", [end](Options& o) -> TlsVerify& { return (o.*end).tls.verify; },
+      {{"full", TlsVerify::full}, {"ca", TlsVerify::ca}, {"none", TlsVerify::none}},
+      "What is checked of the certificate of " + who +
+          " (rediss://): authority and name, authority only, nothing."));
+  add_text(table, group + ".tls.ca_file", tls(&TlsOptions::ca_file), "path, \"\" = the system's",
+           "Authorities, as PEM, that may have signed the certificate of " + who + ".");
+  add_text(table, group + ".tls.cert_file", tls(&TlsOptions::cert_file), "path",
+           "Our own certificate, as PEM, where " + who + " asks clients for one.");
+  add_text(table, group + ".tls.key_file", tls(&TlsOptions::key_file), "path",
+           "The private key of our certificate, as PEM.");
+  add_text(table, group + ".tls.key_password_file", tls(&TlsOptions::key_password_file), "path",
+           "File that holds the password of the private key.");
+  add_text(table, group + ".tls.server_name", tls(&TlsOptions::server_name),
+           "name, \"\" = the host of the address",
+           "Name that the certificate of " + who + " is for; also sent to it (SNI).");
+  add_text(
+      table, group + ".sentinel.user",
+      [end](Options& o) -> std::string& { return (o.*end).sentinel_user; }, "name",
+      "User at the Sentinels of a *-sentinel:// address.");
+  add_text(
+      table, group + ".sentinel.password_file",
+      [end](Options& o) -> std::string& { return (o.*end).sentinel_password_file; }, "path",
+      "File that holds the password of the Sentinels; the address holds that of the servers.");
+}
+
 // The options both ends have; `group` is "source" or "target".
 void add_end(Table& table, const std::string& group, EndOptions Options::*end) {
   const std::string who = "the " + group;
@@ -34,6 +72,7 @@ void add_end(Table& table, const std::string& group, EndOptions Options::*end) {
       group + ".password_file",
       [end](Options& o) -> std::string& { return (o.*end).password_file; }, Empty::allowed, "path",
       "File that holds the password of " + who + " instead of the address."));
+  add_security(table, group, end);
   table.push_back(integer_option(
       group + ".connect_timeout_ms",
       [end](Options& o) -> std::int64_t& { return (o.*end).connect_timeout_ms; }, {1, day_ms},
@@ -172,14 +211,18 @@ void add_limits(Table& table) {
 
 void add_operation(Table& table) {
   table.push_back(listen_option(
-      "http.listen", [](Options& o) -> std::string& { return o.http_listen; }, Reach::loopback_only,
-      "Where dashboard, status, metrics and control are served."));
+      "http.listen", [](Options& o) -> std::string& { return o.http_listen; },
+      "Where dashboard, status, metrics and control are served; beyond loopback only with a "
+      "token."));
+  add_text(
+      table, "http.token_file", [](Options& o) -> std::string& { return o.http_token_file; },
+      "path",
+      "File that holds the token which POST (Authorization: Bearer) and SHUTDOWN must present.");
   table.push_back(size_option(
       "http.ready_lag_bytes", [](Options& o) -> std::int64_t& { return o.http_ready_lag_bytes; },
       {0, tebibyte}, "Lag up to which /readyz says ready."));
   table.push_back(listen_option(
       "admin.resp_listen", [](Options& o) -> std::string& { return o.admin_resp_listen; },
-      Reach::anywhere,
       "Where the replica that the source sees answers (redis-cli info); off announces nothing."));
   table.push_back(choice_option<std::string>(
       "log.level", [](Options& o) -> std::string& { return o.log_level; },
@@ -191,6 +234,22 @@ void add_operation(Table& table) {
   table.push_back(text_option(
       "log.file", [](Options& o) -> std::string& { return o.log_file; }, Empty::allowed,
       "path, \"\" = stderr", "Where log lines go."));
+}
+
+void add_cutover(Table& table) {
+  table.push_back(integer_option(
+      "cutover.pause_timeout_ms",
+      [](Options& o) -> std::int64_t& { return o.cutover_pause_timeout_ms; }, {1000, day_ms},
+      "milliseconds", "How long a cutover may hold back writes at the source at most."));
+  table.push_back(size_option(
+      "cutover.max_lag_bytes", [](Options& o) -> std::int64_t& { return o.cutover_max_lag_bytes; },
+      {0, tebibyte}, "Lag under which a cutover begins to hold back writes."));
+  table.push_back(integer_option(
+      "cutover.wait_s", [](Options& o) -> std::int64_t& { return o.cutover_wait_s; }, {0, year_s},
+      "seconds", "How long a cutover waits for that lag."));
+  add_text(
+      table, "cutover.on_switch", [](Options& o) -> std::string& { return o.cutover_on_switch; },
+      "shell command", "What to run once the source is fenced, to send clients to the target.");
 }
 
 void add_stop(Table& table) {
@@ -227,6 +286,7 @@ const std::vector<OptionDef>& option_table() {
     add_transfer(rows);
     add_limits(rows);
     add_operation(rows);
+    add_cutover(rows);
     add_stop(rows);
     return rows;
   }();

@@ -10,7 +10,11 @@ namespace keyferry {
 namespace {
 
 constexpr std::string_view accepted_forms =
-    "write redis://[user:password@]host:port, unix:///path or host:port";
+    "write redis://[user:password@]host:port (rediss:// for TLS), "
+    "redis-sentinel://host:port/master-name, unix:///path or host:port";
+
+constexpr std::uint16_t sentinel_port = 26379;
+constexpr std::size_t max_master_name_bytes = 255;
 
 // sun_path of Linux' struct sockaddr_un holds 108 bytes, the last one a zero (man 7 unix).
 constexpr std::size_t max_socket_path_bytes = 107;
@@ -158,10 +162,10 @@ Error parse_user_info(std::string_view text, Uri& uri) {
   return {};
 }
 
-Error parse_hosts(std::string_view text, Uri& uri) {
+Error parse_hosts(std::string_view text, std::uint16_t default_port, Uri& uri) {
   for (;;) {
     const std::size_t comma = text.find(',');
-    Result<HostPort> host = parse_host_port(text.substr(0, comma), HostPort().port, 1);
+    Result<HostPort> host = parse_host_port(text.substr(0, comma), default_port, 1);
     if (!host) return host.error();
     uri.hosts.push_back(std::move(*host));
     if (comma == std::string_view::npos) return {};
@@ -169,15 +173,18 @@ Error parse_hosts(std::string_view text, Uri& uri) {
   }
 }
 
-Error parse_tcp(std::string_view rest, Uri& uri) {
-  // The last '@' ends the user information: neither hosts nor the database hold one, passwords
-  // might.
+// Takes "user:password@" off the front. The last '@' ends it: neither hosts nor what follows them
+// hold one, passwords might.
+Error take_user_info(std::string_view& rest, Uri& uri) {
   const std::size_t at = rest.rfind('@');
-  if (at != std::string_view::npos) {
-    Error error = parse_user_info(rest.substr(0, at), uri);
-    if (error) return error;
-    rest.remove_prefix(at + 1);
-  }
+  if (at == std::string_view::npos) return {};
+  Error error = parse_user_info(rest.substr(0, at), uri);
+  rest.remove_prefix(at + 1);
+  return error;
+}
+
+Error parse_tcp(std::string_view rest, Uri& uri) {
+  if (Error error = take_user_info(rest, uri)) return error;
   if (rest.find_first_of("?#") != std::string_view::npos) {
     return usage("nothing may follow the database (found '?' or '#')");
   }
@@ -187,7 +194,38 @@ Error parse_tcp(std::string_view rest, Uri& uri) {
     if (!db) return usage("the database after '/' is not a number");
     uri.db = *db;
   }
-  return parse_hosts(rest.substr(0, slash), uri);
+  return parse_hosts(rest.substr(0, slash), HostPort().port, uri);
+}
+
+Error parse_tls(std::string_view rest, Uri& uri) {
+  uri.tls = true;
+  return parse_tcp(rest, uri);
+}
+
+Error parse_sentinel(std::string_view rest, Uri& uri) {
+  if (Error error = take_user_info(rest, uri)) return error;
+  const std::size_t slash = rest.find('/');
+  std::string_view name = slash == std::string_view::npos ? "" : rest.substr(slash + 1);
+  if (name.empty()) {
+    return usage("the master's name is missing: redis-sentinel://host:port/master-name");
+  }
+  const std::size_t db_slash = name.find('/');
+  if (db_slash != std::string_view::npos) {
+    const std::optional<int> db = parse_number(name.substr(db_slash + 1), 0x7fffffff);
+    if (!db) return usage("the database behind the master's name is not a number");
+    uri.db = *db;
+    name = name.substr(0, db_slash);
+  }
+  if (name.empty() || name.size() > max_master_name_bytes || !is_host_name(name)) {
+    return usage("the master's name holds characters that no name has");
+  }
+  uri.sentinel_master = name;
+  return parse_hosts(rest.substr(0, slash), sentinel_port, uri);
+}
+
+Error parse_sentinel_tls(std::string_view rest, Uri& uri) {
+  uri.tls = true;
+  return parse_sentinel(rest, uri);
 }
 
 Error parse_unix(std::string_view rest, Uri& uri) {
@@ -218,15 +256,16 @@ struct Scheme {
   Error (*parse)(std::string_view rest, Uri& uri);  // null: not available yet
   std::string_view what;
 };
-constexpr std::array<Scheme, 9> schemes = {{
+constexpr std::array<Scheme, 10> schemes = {{
     {"redis", parse_tcp, ""},
     {"valkey", parse_tcp, ""},
     {"unix", parse_unix, ""},
-    {"rediss", nullptr, "TLS"},
-    {"valkeys", nullptr, "TLS"},
-    {"redis-sentinel", nullptr, "Sentinel"},
-    {"rediss-sentinel", nullptr, "Sentinel over TLS"},
-    {"valkey-sentinel", nullptr, "Sentinel"},
+    {"rediss", parse_tls, ""},
+    {"valkeys", parse_tls, ""},
+    {"redis-sentinel", parse_sentinel, ""},
+    {"rediss-sentinel", parse_sentinel_tls, ""},
+    {"valkey-sentinel", parse_sentinel, ""},
+    {"valkeys-sentinel", parse_sentinel_tls, ""},
     {"file", nullptr, "a file as an end"},
 }};
 
@@ -267,7 +306,9 @@ std::string redacted(const Uri& uri) {
     user_info = "***@";
   }
   if (uri.kind == Uri::Kind::unix_socket) return "unix://" + user_info + uri.path;
-  std::string out = "redis://" + user_info;
+  std::string out = uri.tls ? "rediss" : "redis";
+  if (!uri.sentinel_master.empty()) out += "-sentinel";
+  out += "://" + user_info;
   bool first = true;
   for (const HostPort& host : uri.hosts) {
     const bool v6 = host.host.find(':') != std::string::npos;
@@ -276,6 +317,7 @@ std::string redacted(const Uri& uri) {
     out += v6 ? fmt::format("[{}]:{}", host.host, host.port)
               : fmt::format("{}:{}", host.host, host.port);
   }
+  if (!uri.sentinel_master.empty()) out += "/" + uri.sentinel_master;
   if (uri.db != 0) out += fmt::format("/{}", uri.db);
   return out;
 }

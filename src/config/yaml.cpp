@@ -87,18 +87,31 @@ class Reader {
       if (std::find(groups_.begin(), groups_.end(), group) == groups_.end()) {
         problem(entry.first.Mark(), unknown_name("group", group, groups_));
       } else if (entry.second.IsMap()) {
-        read_group(group, entry.second);
+        read_group(group + ".", entry.second);
       } else if (!entry.second.IsNull()) {
         problem(entry.second.Mark(), group + ": expected options below it, like 'name: value'");
       }
     }
   }
 
-  void read_group(const std::string& group, const YAML::Node& options) {
+  static bool has_options_below(const std::string& name) {
+    const std::vector<std::string> names = option_names();
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& one) { return one.rfind(name + ".", 0) == 0; });
+  }
+
+  // `prefix`: "source." or "source.tls.".
+  void read_group(const std::string& prefix, const YAML::Node& options) {
     for (const auto& entry : options) {
-      const std::string name = group + "." + key_text(entry.first);
+      const std::string name = prefix + key_text(entry.first);
       const YAML::Mark mark = entry.first.Mark();
-      if (find_option(name) == nullptr) {
+      if (has_options_below(name)) {
+        if (entry.second.IsMap()) {
+          read_group(name + ".", entry.second);
+        } else if (!entry.second.IsNull()) {
+          problem(mark, name + ": expected options below it, like 'name: value'");
+        }
+      } else if (find_option(name) == nullptr) {
         problem(mark, unknown_name("option", name, option_names()));
       } else if (!lines_.emplace(name, mark.line + 1).second) {
         problem(mark, fmt::format("{}: given twice (first in line {})", name, lines_[name]));

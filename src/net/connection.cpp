@@ -1,5 +1,10 @@
 #include "keyferry/net/connection.hpp"
 
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "keyferry/config/secret.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/resp/reply_scanner.hpp"
 
@@ -18,38 +23,58 @@ Error judge_opening(const std::string& command, const RespValue& reply) {
   return is_refusal ? Error(Errc::refused_by_peer, what) : Error();
 }
 
+// What the password file holds now: passwords change while links run. Else what it held at the
+// start.
+std::string current(const std::string& file, const std::string& at_start) {
+  if (file.empty()) return at_start;
+  Result<std::string> secret = read_secret(file);
+  return secret ? std::move(*secret) : at_start;
+}
+
+// The answer of SENTINEL get-master-addr-by-name: [host, port], or nil for an unknown name.
+Error read_master_address(const RespValue& reply, const std::string& name, HostPort& master) {
+  if (reply.is_error()) return Error(Errc::refused_by_peer, reply.text);
+  if (reply.items.size() != 2) {
+    return Error(Errc::unreachable, "knows no master called " + name);
+  }
+  const std::string& port = reply.items[1].text;
+  std::uint16_t number = 0;
+  const auto [end, bad] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (bad != std::errc() || number == 0) {
+    return Error(Errc::unreachable, "names no port but \"" + escaped(port) + "\"");
+  }
+  master.host = reply.items[0].text;
+  master.port = number;
+  return Error();
+}
+
 }  // namespace
 
 Task<Error> Connection::open(const EndOptions& options, HostPort host, std::string name) {
   const Millis limit(options.connect_timeout_ms);
   Error error = co_await with_deadline(limit, open_unbounded(options, host, std::move(name)));
+  // A plain server waits for more of what it takes for a command.
+  const bool in_handshake = options.uri.tls && stream_.is_open() && !stream_.is_tls();
+  if (error && in_handshake && error.what.starts_with("timed out"))
+    error.what += " in the TLS handshake (is this a TLS port?)";
   if (error) close();
   co_return error;
 }
 
 Task<Error> Connection::open_unbounded(const EndOptions& options, HostPort host, std::string name) {
-  unread_.clear();
-  Error error;
-  if (options.uri.kind == Uri::Kind::unix_socket) {
-    error = co_await stream_.connect_unix(options.uri.path);
-  } else {
-    error = co_await stream_.connect_tcp(std::move(host));
+  const bool has_sentinels = !options.uri.sentinel_master.empty();
+  if (has_sentinels) {
+    Error error = co_await ask_sentinels(options, host);
+    if (error) co_return error;
   }
+  Error error = co_await connect(options, std::move(host));
+  if (!error) {
+    error = co_await authenticate(options.uri.user,
+                                  current(options.password_file, options.uri.password));
+  }
+  if (!error && has_sentinels) error = co_await require_master();
   if (error) co_return error;
-
   RespValue reply;
-  if (!options.uri.password.empty()) {
-    Bytes auth;
-    if (options.uri.user.empty()) {
-      append_command(auth, {"AUTH", options.uri.password});
-    } else {
-      append_command(auth, {"AUTH", options.uri.user, options.uri.password});
-    }
-    error = co_await call_unbounded(auth, reply);
-    if (error) co_return error;
-    error = judge_opening("AUTH", reply);
-    if (error) co_return error;
-  }
   // The first command that needs permission tells whether we are let in at all.
   const Bytes ping = make_command({"PING"});
   error = co_await call_unbounded(ping, reply);
@@ -59,6 +84,65 @@ Task<Error> Connection::open_unbounded(const EndOptions& options, HostPort host,
   // Servers before 2.6.9 have no CLIENT SETNAME; the name only helps people.
   const Bytes setname = make_command({"CLIENT", "SETNAME", options.client_name + "-" + name});
   co_return co_await call_unbounded(setname, reply);
+}
+
+Task<Error> Connection::connect(const EndOptions& options, HostPort host) {
+  close();
+  unread_.clear();
+  Error error;
+  if (options.uri.kind == Uri::Kind::unix_socket) {
+    error = co_await stream_.connect_unix(options.uri.path);
+  } else {
+    error = co_await stream_.connect_tcp(host);
+  }
+  if (!error && options.uri.tls) error = co_await stream_.start_tls(options.tls, host.host);
+  co_return error;
+}
+
+Task<Error> Connection::authenticate(const std::string& user, const std::string& password) {
+  if (password.empty()) co_return Error();
+  Bytes auth;
+  if (user.empty()) {
+    append_command(auth, {"AUTH", password});
+  } else {
+    append_command(auth, {"AUTH", user, password});
+  }
+  RespValue reply;
+  Error error = co_await call_unbounded(auth, reply);
+  if (!error) error = judge_opening("AUTH", reply);
+  co_return error;
+}
+
+// Where the master is now, from the first Sentinel that knows ("Guidelines for Redis clients",
+// Redis documentation, steps 1 and 2).
+Task<Error> Connection::ask_sentinels(const EndOptions& options, HostPort& master) {
+  const Bytes question =
+      make_command({"SENTINEL", "get-master-addr-by-name", options.uri.sentinel_master});
+  Error last;
+  for (const HostPort& sentinel : options.uri.hosts) {
+    Error error = co_await connect(options, sentinel);
+    if (!error) {
+      error = co_await authenticate(options.sentinel_user, current(options.sentinel_password_file,
+                                                                   options.sentinel_password));
+    }
+    RespValue reply;
+    if (!error) error = co_await call_unbounded(question, reply);
+    if (!error) error = read_master_address(reply, options.uri.sentinel_master, master);
+    if (!error) co_return Error();
+    last =
+        with_context(fmt::format("sentinel {}:{}", sentinel.host, sentinel.port), std::move(error));
+  }
+  co_return last;
+}
+
+// A Sentinel may name the old master for a moment after a failover (step 3).
+Task<Error> Connection::require_master() {
+  RespValue reply;
+  const Bytes role = make_command({"ROLE"});
+  Error error = co_await call_unbounded(role, reply);
+  if (error || reply.is_error()) co_return error;
+  if (!reply.items.empty() && reply.items[0].text == "master") co_return Error();
+  co_return Error(Errc::unreachable, "the server that Sentinel names is no master (yet)");
 }
 
 Task<Result<RespValue>> Connection::call(Bytes wire, Millis limit) {

@@ -5,6 +5,7 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -50,6 +51,19 @@ Task<Error> run_in_pool(std::function<Error()> work) {
   Error error = work();
   co_await asio::post(home, asio::use_awaitable);
   co_return error;
+}
+
+Error run_alone(Task<Error> task) {
+  asio::io_context loop(1);
+  Error result;
+  std::exception_ptr thrown;
+  asio::co_spawn(loop, std::move(task), [&](std::exception_ptr failure, Error error) {
+    thrown = failure;
+    result = std::move(error);
+  });
+  loop.run();
+  if (thrown) std::rethrow_exception(thrown);
+  return result;
 }
 
 struct Scope::State {

@@ -26,6 +26,7 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
       decoder_(budget_),
       scope_(executor),
       halt_(executor),
+      resumed_(executor),
       window_(budget_),
       gate_(executor) {}
 
@@ -43,6 +44,9 @@ Task<Error> Pipeline::run() {
   }
   psync_.announced_port = announced_port;
   psync_.pressure = [this] {
+    // While paused nothing makes room: what memory cannot take goes to the spool at once, rather
+    // than piling up at the source.
+    if (paused_) return SourcePressure();
     return observer_.pressure(source_.received_offset().value_or(source_.full_sync_offset),
                               Clock::now());
   };
@@ -141,9 +145,13 @@ Task<Error> Pipeline::decode() {
     auto item = co_await intake_.pop();
     if (!item) co_return item.error();
     is_decoding_ = true;
-    while (gate_closed_ && !finished_) {
+    while ((paused_ || gate_closed_) && !finished_) {
       is_decoding_ = false;
-      co_await gate_.wait();
+      if (paused_) {
+        co_await resumed_.wait();
+      } else {
+        co_await gate_.wait();
+      }
       is_decoding_ = true;
     }
     Error error;
@@ -218,14 +226,28 @@ void Pipeline::check_goal(TimePoint now) {
   finish_received();
 }
 
+void Pipeline::pause() {
+  if (finished_ || draining_ || drain_wanted_ || paused_) return;
+  log_info("paused: receiving goes on, applying does not");
+  paused_ = true;
+}
+
+void Pipeline::resume() {
+  if (!std::exchange(paused_, false)) return;
+  log_info("resumed");
+  resumed_.notify();
+}
+
 void Pipeline::stop() {
   if (finished_ || draining_) return;
+  resume();
   log_info("stopping: applying what has been received");
   finish_received();
 }
 
 void Pipeline::drain() {
   if (finished_) return;
+  resume();
   log_info("draining: will stop when lag reaches zero");
   drain_wanted_ = true;
 }
@@ -276,6 +298,7 @@ void Pipeline::finish(Error error) {
   copier_.stop();
   open_gate();
   halt_.notify();
+  resumed_.notify();
 }
 
 }  // namespace keyferry

@@ -17,6 +17,7 @@ std::vector<NamedCount> named(const std::map<std::string, std::uint64_t, std::le
 
 std::string host_port(const Uri& uri) {
   if (uri.hosts.empty()) return uri.path;
+  if (!uri.sentinel_master.empty()) return uri.sentinel_master;
   const HostPort& host = uri.hosts.front();
   return to_string(Endpoint{host.host, host.port});
 }
@@ -29,7 +30,7 @@ Task<Error> Pipeline::report() {
     lag_.stream(source_.replid);
     lag_.link(source_.link_up && in_stream_);
     publish(now);
-    if (elapsed_ms(logged_at_, now) >= log_interval_ms) log_progress(now);
+    if (!has_logged_ || elapsed_ms(logged_at_, now) >= log_interval_ms) log_progress(now);
     co_await halt_.wait_for(publish_interval);
   }
   log_progress(Clock::now());
@@ -39,6 +40,7 @@ Task<Error> Pipeline::report() {
 Phase Pipeline::phase() const {
   if (finished_) return result_ ? Phase::failed : Phase::stopped;
   if (draining_ || drain_wanted_) return Phase::draining;
+  if (paused_) return Phase::paused;
   if (source_.handshaking) return Phase::handshake;
   if (!source_.link_up) return Phase::connecting;
   if (!in_stream_) return Phase::snapshot;
@@ -93,6 +95,8 @@ void Pipeline::publish(TimePoint now) {
   s.reconnects = s.source_reconnects + s.target_reconnects;
   s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;
   s.transactions_split = sink.transactions_split;
+  s.suspect_keys = sink_.suspects().size();
+  s.healed_keys = sink.healed_keys;
   s.source_bytes = source_.source_bytes;
   s.target_bytes = sink_.sent_bytes();
   s.redirects = named(sink.redirects);
@@ -106,6 +110,8 @@ void Pipeline::publish(TimePoint now) {
   s.source = host_port(options_.source.uri);
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
+  s.is_streaming = in_stream_;
+  s.cutover = cutover_;
   for (const auto& lane : sink_.lanes()) {
     s.lanes.push_back({to_string(Endpoint{lane->target().host, lane->target().port}),
                        lane->queued(), lane->in_flight()});
@@ -123,6 +129,8 @@ void Pipeline::publish(TimePoint now) {
 
 void Pipeline::log_progress(TimePoint now) {
   logged_at_ = now;
+  has_logged_ = true;
+  if (!logs_progress) return;
   const auto lag = lag_.lag_bytes(now);
   if (in_snapshot_) {
     log_info("progress: phase={} keys={}{} bytes={} commands_per_s={:.0f}", to_string(phase()),

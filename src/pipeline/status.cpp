@@ -28,6 +28,22 @@ const char* to_string(Phase phase) {
   return "failed";
 }
 
+const char* to_string(CutoverStatus::State state) {
+  switch (state) {
+    case CutoverStatus::State::none:
+      return "none";
+    case CutoverStatus::State::waiting:
+      return "waiting";
+    case CutoverStatus::State::paused:
+      return "paused";
+    case CutoverStatus::State::committed:
+      return "committed";
+    case CutoverStatus::State::failed:
+      return "failed";
+  }
+  return "failed";
+}
+
 void LatencyHistogram::observe(double seconds, std::uint64_t weight) {
   const auto bound = std::lower_bound(bounds_s.begin(), bounds_s.end(), seconds);
   counts[static_cast<std::size_t>(bound - bounds_s.begin())] += weight;

@@ -74,6 +74,8 @@ Task<Error> TargetNodes::open() {
   Error last(Errc::usage, "target has no address");
   // A unix socket has no host; it is one node under an empty name.
   std::vector<HostPort> seeds = options_.uri.hosts;
+  // Nor has what Sentinels name at each connect.
+  if (!options_.uri.sentinel_master.empty()) seeds = {HostPort{options_.uri.sentinel_master, 0}};
   if (seeds.empty()) seeds.emplace_back();
   for (const HostPort& seed : seeds) {
     const Endpoint node = endpoint_of(seed);
@@ -128,8 +130,8 @@ Task<Error> TargetNodes::read_map(const Endpoint& from) {
     if (!reply) co_return reply.error();
     if (reply->is_error()) co_return Error(Errc::unreachable, "CLUSTER SLOTS: " + reply->text);
   }
-  auto map =
-      has_shards ? parse_cluster_shards(*reply, from.host) : parse_cluster_slots(*reply, from.host);
+  auto map = has_shards ? parse_cluster_shards(*reply, from.host, options_.uri.tls)
+                        : parse_cluster_slots(*reply, from.host);
   if (!map) co_return map.error();
   map_ = std::move(*map);
   co_return Error();

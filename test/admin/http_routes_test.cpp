@@ -21,10 +21,10 @@ struct Site {
                     started_ms};
 
   HttpReply get(const std::string& target, std::int64_t now_ms = started_ms) const {
-    return routes.answer({"GET", target, "", ""}, now_ms);
+    return routes.answer({"GET", target, "", "", ""}, now_ms);
   }
   HttpReply post(const std::string& target) const {
-    return routes.answer({"POST", target, "", ""}, started_ms);
+    return routes.answer({"POST", target, "", "", ""}, started_ms);
   }
   void publish(Status status) { board.publish(std::make_shared<const Status>(std::move(status))); }
 };
@@ -95,6 +95,30 @@ TEST(HttpRoutes, HandVerbsToTheLink) {
   EXPECT_EQ(site.verbs, (std::vector{ControlVerb::drain, ControlVerb::stop}));
 }
 
+TEST(HttpRoutes, PauseAndResume) {
+  Site site;
+  EXPECT_EQ(site.post("/pause").body, "{\"phase\":\"paused\"}\n");
+  Status paused;
+  paused.phase = Phase::paused;
+  site.publish(paused);
+  EXPECT_EQ(site.post("/resume").body, "{\"phase\":\"catch_up\"}\n");
+  EXPECT_EQ(site.verbs, (std::vector{ControlVerb::pause, ControlVerb::resume}));
+}
+
+TEST(HttpRoutes, ComparesTokensWhole) {
+  Site site;
+  const HttpRoutes routes(
+      site.board, 1000, [](ControlVerb) { return true; }, started_ms, "sesame");
+  for (const char* given : {"", "sesame", "Bearer ", "Bearer sesam", "Bearer sesamE",
+                            "Basic sesame", "Bearer sesame1", "Bearer  sesame"}) {
+    const HttpReply reply = routes.answer({"POST", "/stop", "", "", given}, started_ms);
+    EXPECT_EQ(reply.status, 401U) << given;
+    EXPECT_NE(reply.challenge, "");
+  }
+  EXPECT_EQ(routes.answer({"POST", "/stop", "", "", "Bearer sesame"}, started_ms).status, 202U);
+  EXPECT_EQ(routes.answer({"GET", "/status", "", "", ""}, started_ms).status, 200U);
+}
+
 TEST(HttpRoutes, TellWhenTheLinkCannotTakeAVerb) {
   Site site;
   site.accepts = false;
@@ -110,10 +134,10 @@ TEST(HttpRoutes, TellWhenTheLinkCannotTakeAVerb) {
 
 TEST(HttpRoutes, RefuseVerbsFromPagesOfOtherSites) {
   Site site;
-  const HttpReply foreign =
-      site.routes.answer({"POST", "/stop", "127.0.0.1:8484", "http://evil.example"}, started_ms);
-  const HttpReply own =
-      site.routes.answer({"POST", "/drain", "127.0.0.1:8484", "http://127.0.0.1:8484"}, started_ms);
+  const HttpReply foreign = site.routes.answer(
+      {"POST", "/stop", "127.0.0.1:8484", "http://evil.example", ""}, started_ms);
+  const HttpReply own = site.routes.answer(
+      {"POST", "/drain", "127.0.0.1:8484", "http://127.0.0.1:8484", ""}, started_ms);
 
   EXPECT_EQ(foreign.status, 403U);
   EXPECT_EQ(own.status, 202U);

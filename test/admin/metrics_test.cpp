@@ -1,9 +1,13 @@
 #include "keyferry/admin/metrics.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
 #include <gtest/gtest.h>
 
 #include "keyferry/admin/version.hpp"
@@ -177,6 +181,71 @@ TEST(Metrics, CumulateTheHistogramBuckets) {
   EXPECT_EQ(seen.samples.count(bucket + "+Inf\"}"), 1U);
   EXPECT_EQ(seen.value(bucket + "+Inf\"}"), "6");
   EXPECT_EQ(seen.value(R"(keyferry_apply_latency_seconds_count{shard="h:1"})"), "6");
+}
+
+// Every metric that interface, alerts and dashboard speak of exists.
+std::set<std::string> names_in(const std::string& text) {
+  static constexpr std::string_view prefix = "keyferry_";
+  std::set<std::string> names;
+  for (std::size_t at = text.find(prefix); at != text.npos; at = text.find(prefix, at + 1)) {
+    const std::size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at);
+    std::string name = text.substr(at, end - at);
+    if (name.ends_with("_bucket")) name.resize(name.size() - 7);
+    names.insert(name);
+  }
+  return names;
+}
+
+std::string file(const std::string& path) {
+  std::ifstream in(KEYFERRY_SOURCE_DIR + path);
+  EXPECT_TRUE(in.is_open()) << path;
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+TEST(Metrics, HoldEveryNameOfAlertsAndDashboard) {
+  const Exposition seen = parse(metrics_text(full()));
+  for (const char* path : {"/config/prometheus/alerts.yml", "/config/grafana/keyferry.json"}) {
+    const std::set<std::string> names = names_in(file(path));
+    EXPECT_GT(names.size(), 8U) << path;
+    for (const std::string& name : names)
+      EXPECT_TRUE(seen.types.contains(name)) << name << " in " << path;
+  }
+}
+
+TEST(Metrics, HoldEveryNameOfTheInterface) {
+  const Exposition seen = parse(metrics_text(full()));
+  for (const char* name : {"lag_bytes",
+                           "lag_seconds",
+                           "phase",
+                           "commands_total",
+                           "snapshot_keys_done_total",
+                           "snapshot_bytes_done_total",
+                           "snapshot_keys",
+                           "snapshot_bytes",
+                           "source_bytes_total",
+                           "target_bytes_total",
+                           "reconnects_total",
+                           "redirects_total",
+                           "full_resyncs_total",
+                           "errors_total",
+                           "cross_slot_total",
+                           "suspect_keys",
+                           "healed_keys_total",
+                           "dead_letters_total",
+                           "memory_bytes",
+                           "spool_bytes",
+                           "apply_latency_seconds",
+                           "build_info"}) {
+    EXPECT_TRUE(seen.types.contains(std::string("keyferry_") + name)) << name;
+  }
+}
+
+TEST(Dashboard, IsJsonWithAQueryInEachPanel) {
+  const boost::json::value dashboard = boost::json::parse(file("/config/grafana/keyferry.json"));
+  const auto& panels = dashboard.at("panels").as_array();
+  EXPECT_GT(panels.size(), 8U);
+  for (const auto& panel : panels)
+    EXPECT_FALSE(panel.at("targets").as_array().empty()) << panel.at("title");
 }
 
 TEST(Metrics, EscapeLabelValues) {

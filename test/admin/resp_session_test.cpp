@@ -71,6 +71,36 @@ TEST(RespSession, RefusesWhatWouldMakeAServerOfUs) {
   EXPECT_EQ(reply_to({"PINGS"}), refused);
 }
 
+TEST(RespSession, DrainsOnShutdownWithTheToken) {
+  const RespIdentity identity;
+  std::vector<ControlVerb> verbs;
+  RespControl control;
+  control.token = "sesame";
+  control.control = [&verbs](ControlVerb verb) {
+    verbs.push_back(verb);
+    return true;
+  };
+  RespSession session(identity, &control);
+  Bytes out;
+  session.feed(make_command({"SHUTDOWN"}), linked(), out);
+  session.feed(make_command({"AUTH", "sesamE"}), linked(), out);
+  session.feed(make_command({"SHUTDOWN"}), linked(), out);
+  EXPECT_TRUE(verbs.empty());
+  EXPECT_EQ(out.find("+OK"), Bytes::npos) << out;
+
+  out.clear();
+  session.feed(make_command({"AUTH", "default", "sesame"}), linked(), out);
+  session.feed(make_command({"SHUTDOWN", "NOSAVE"}), linked(), out);
+  EXPECT_EQ(out, "+OK\r\n+OK\r\n");
+  EXPECT_EQ(verbs, std::vector{ControlVerb::drain});
+
+  out.clear();
+  session.feed(make_command({"AUTH", "wrong"}), linked(), out);
+  session.feed(make_command({"SHUTDOWN"}), linked(), out);
+  EXPECT_EQ(out.rfind("-WRONGPASS", 0), 0U) << out;
+  EXPECT_EQ(verbs.size(), 1U);
+}
+
 TEST(RespSession, WantsTheArgumentsOfACommand) {
   EXPECT_EQ(reply_to({"SUBSCRIBE"}), "-ERR wrong number of arguments\r\n");
   EXPECT_EQ(reply_to({"CLIENT"}), "-ERR wrong number of arguments\r\n");
@@ -141,6 +171,9 @@ TEST(RespSession, ShowsTheSectionsThatAreAskedFor) {
   EXPECT_EQ(info_field(all, "redis_mode"), "standalone");
   EXPECT_EQ(info_field(all, "phase"), "steady");
   EXPECT_EQ(info_field(all, "lag_bytes"), "5");
+  EXPECT_EQ(info_field(all, "connected_clients"), "1");
+  EXPECT_EQ(info_field(all, "used_memory"), "0");
+  EXPECT_EQ(info_field(all, "sync_full"), "1");
   EXPECT_NE(all.find("\r\n\r\n# Replication\r\n"), all.npos);
   EXPECT_EQ(info_field(bulk_of(reply_to({"INFO", "ALL"})), "role"), "slave");
   EXPECT_NE(info_field(two, "run_id"), "");

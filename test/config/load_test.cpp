@@ -214,6 +214,59 @@ TEST_F(LoadOptions, FallsBackToRedisCliAuthForEndsWithoutPassword) {
   EXPECT_EQ(loaded().source.uri.password, "file");
 }
 
+TEST_F(LoadOptions, ReadsNestedGroups) {
+  flags_.source = "rediss://a:1";
+  use_yaml("source:\n  tls:\n    verify: ca\n    server_name: s\n");
+  EXPECT_EQ(loaded().source.tls.verify, TlsVerify::ca);
+  EXPECT_EQ(loaded().source.tls.server_name, "s");
+
+  use_yaml("source:\n  tls:\n    verfy: ca\n");
+  EXPECT_EQ(problems(),
+            "k.yaml:3: unknown option 'source.tls.verfy'; did you mean source.tls.verify?");
+  use_yaml("source:\n  tls: ca\n");
+  EXPECT_EQ(problems(), "k.yaml:2: source.tls: expected options below it, like 'name: value'");
+}
+
+TEST_F(LoadOptions, RefusesTlsOptionsThatWouldNotBeLookedAt) {
+  flags_.set = {"target.tls.ca_file=/ca.pem"};
+  EXPECT_EQ(problems(),
+            "--set: target.tls.ca_file: the address does not ask for TLS (write rediss:// or "
+            "valkeys://)");
+  flags_.target = "valkeys://h";
+  EXPECT_EQ(problems(), "");
+  flags_.set = {"target.tls.cert_file=/c.pem"};
+  EXPECT_EQ(problems(), "--set: target.tls.cert_file: needs target.tls.key_file beside it");
+}
+
+TEST_F(LoadOptions, ServesHttpToOthersOnlyWithAToken) {
+  flags_.http = "0.0.0.0:8484";
+  EXPECT_NE(problems().find("--http: http.listen: an address that others can reach needs "
+                            "http.token_file"),
+            std::string::npos)
+      << problems();
+  flags_.set = {"http.token_file=" + write("token", "sesame\n")};
+  EXPECT_EQ(loaded().http_token, "sesame");
+}
+
+TEST_F(LoadOptions, ExplainsValuesAndOriginsEvenWithProblems) {
+  flags_.source = "redis://ann:hunter2@h:1";
+  flags_.target.clear();
+  use_yaml("log:\n  level: debug\n");
+  environment_ = {{"KEYFERRY_STOP_WHEN", "snapshot"}, {"REDISCLI_AUTH", "hunter2"}};
+
+  const Explanation out = explain_options(flags_, environment_);
+
+  EXPECT_EQ(out.problems.rfind("the target is missing", 0), 0U) << out.problems;
+  std::map<std::string, std::string> shown;
+  for (const ExplainedOption& one : out.options)
+    shown[one.name] = one.value + " <- " + one.origin;
+  EXPECT_EQ(shown.size(), option_rows().size());
+  EXPECT_EQ(shown["source.uri"], "redis://ann:***@h:1 <- --source");
+  EXPECT_EQ(shown["log.level"], "debug <- " + (dir_ / "k.yaml").string() + ":2");
+  EXPECT_EQ(shown["stop.when"], "snapshot <- KEYFERRY_STOP_WHEN");
+  EXPECT_EQ(shown["stop.then"], "exit <- default");
+}
+
 TEST_F(LoadOptions, RefusesToCopyAServerOntoItself) {
   const char* const problem = "--target: target.uri: source and target are the same server";
   flags_.source = "redis://LocalHost:6379";
@@ -221,6 +274,10 @@ TEST_F(LoadOptions, RefusesToCopyAServerOntoItself) {
   EXPECT_EQ(problems(), problem);
   flags_.target = "redis://a:1,127.0.0.1";
   EXPECT_EQ(problems(), problem);
+  flags_.source = flags_.target = "redis-sentinel://s/m";
+  EXPECT_EQ(problems(), problem);
+  flags_.target = "redis-sentinel://s/n";
+  EXPECT_EQ(problems(), "");
   flags_.source = flags_.target = "unix:///run/r";
   EXPECT_EQ(problems(), problem);
   flags_.target = "unix:///run/t";
@@ -255,7 +312,7 @@ TEST_F(LoadOptions, LeavesVariablesOfTestsAndKubernetesAlone) {
 
 TEST_F(LoadOptions, NeverShowsASecret) {
   flags_.source = "redis://ann:hunter2@h:notaport";
-  flags_.target = "rediss://:hunter2@h";
+  flags_.target = "file://:hunter2@h";
   flags_.http = "hunter2@h";
   flags_.set = {"redis://:hunter2=x@h", "source.uri:hunter2", "log.level=redis://:hunter2@h",
                 "target.lanes_per_node=x:hunter2@h"};

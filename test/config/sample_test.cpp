@@ -2,6 +2,7 @@
 // and description.
 #include <fstream>
 #include <map>
+#include <sstream>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -24,7 +25,7 @@ Result<Options> load_file(const std::string& path) {
 std::map<std::string, std::string> comments_of_sample() {
   std::map<std::string, std::string> comments;
   std::ifstream file(config_dir + "keyferry.yaml");
-  std::string group;
+  std::string prefixes[2];  // "source.", "source.tls."
   std::string comment;
   for (std::string line; std::getline(file, line);) {
     const std::size_t start = line.find_first_not_of(' ');
@@ -34,8 +35,11 @@ std::map<std::string, std::string> comments_of_sample() {
       comment += (comment.empty() ? "" : " ") + line.substr(start + 2);
     } else {
       const std::string name = line.substr(start, line.find(':') - start);
-      if (start == 0) group = name;
-      if (start != 0) comments[group + "." + name] = comment;
+      const std::size_t depth = start / 2;
+      const std::string full = (depth == 0 ? "" : prefixes[depth - 1]) + name;
+      const bool is_group = line.back() == ':';
+      if (is_group) prefixes[depth] = full + ".";
+      if (!is_group) comments[full] = comment;
       comment.clear();
     }
   }
@@ -56,11 +60,14 @@ TEST(SampleFile, HoldsEachOptionWithExactlyItsDefaultText) {
   const YAML::Node sample = YAML::LoadFile(config_dir + "keyferry.yaml");
 
   for (const OptionRow& row : option_rows()) {
-    const std::size_t dot = row.name.find('.');
-    const YAML::Node group = sample[row.name.substr(0, dot)];
-    ASSERT_TRUE(group.IsMap()) << row.name;
-    const YAML::Node value = group[row.name.substr(dot + 1)];
-    ASSERT_TRUE(value.IsDefined()) << row.name;
+    YAML::Node value = sample;
+    std::istringstream names(row.name);
+    for (std::string name; std::getline(names, name, '.');) {
+      ASSERT_TRUE(value.IsMap()) << row.name;
+      const YAML::Node child = value[name];
+      ASSERT_TRUE(child.IsDefined()) << row.name;
+      value.reset(child);
+    }
     if (row.name == "source.uri" || row.name == "target.uri") continue;  // there is no default
     EXPECT_EQ(value.Scalar(), row.default_text) << row.name;
   }

@@ -71,13 +71,33 @@ TEST(Uri, ReadsUnixSockets) {
   EXPECT_EQ(with_user.path, "/run/a@b.sock");
 }
 
+TEST(Uri, ReadsTlsForms) {
+  for (const char* text : {"rediss://ann:pw@h:7000", "valkeys://ann:pw@h:7000"}) {
+    const Uri uri = parse_uri(text).value();
+    EXPECT_TRUE(uri.tls) << text;
+    EXPECT_EQ(uri.hosts, (std::vector<HostPort>{{"h", 7000}}));
+    EXPECT_EQ(redacted(uri), "rediss://ann:***@h:7000");
+  }
+  EXPECT_FALSE(parse_uri("redis://h").value().tls);
+}
+
+TEST(Uri, ReadsSentinelForms) {
+  const Uri uri = parse_uri("redis-sentinel://ann:p%40w@a,b:1/my-master.1").value();
+  const Uri tls = parse_uri("rediss-sentinel://[::1]:2/m/3").value();
+
+  EXPECT_EQ(uri.sentinel_master, "my-master.1");
+  EXPECT_EQ(uri.hosts, (std::vector<HostPort>{{"a", 26379}, {"b", 1}}));
+  EXPECT_EQ(uri.password, "p@w");
+  EXPECT_FALSE(uri.tls);
+  EXPECT_EQ(redacted(uri), "redis-sentinel://ann:***@a:26379,b:1/my-master.1");
+  EXPECT_TRUE(tls.tls);
+  EXPECT_EQ(tls.sentinel_master, "m");
+  EXPECT_EQ(tls.db, 3);
+  EXPECT_EQ(redacted(tls), "rediss-sentinel://[::1]:2/m/3");
+  EXPECT_TRUE(parse_uri("valkey-sentinel://a/m").has_value());
+}
+
 TEST(Uri, NamesWhatIsNotAvailableYet) {
-  EXPECT_EQ(problem("rediss://h"), "rediss:// (TLS) is not available yet");
-  EXPECT_EQ(problem("valkeys://h"), "valkeys:// (TLS) is not available yet");
-  EXPECT_EQ(problem("redis-sentinel://h/main"),
-            "redis-sentinel:// (Sentinel) is not available yet");
-  EXPECT_EQ(problem("rediss-sentinel://h/main"),
-            "rediss-sentinel:// (Sentinel over TLS) is not available yet");
   EXPECT_EQ(problem("file:///dump.rdb"), "file:// (a file as an end) is not available yet");
 }
 
@@ -115,6 +135,11 @@ TEST(Uri, RefusesMalformedAddressesByReason) {
       {"redis://:p%4@h", "%25"},
       {"redis://:p%zz@h", "%25"},
       {"http://a", "before :// is not known"},
+      {"redis-sentinel://a", "master's name is missing"},
+      {"redis-sentinel://a/", "master's name is missing"},
+      {"redis-sentinel://a/m/x", "is not a number"},
+      {"redis-sentinel://a/m n", "space"},
+      {"redis-sentinel://a/m!", "that no name has"},
       {"unix://run", "absolute path"},
       {"unix://host/run", "takes no host"},
       {"unix:///", "path is missing"},
@@ -138,7 +163,9 @@ TEST(Uri, NeverRepeatsASecretInAProblem) {
                                           "redis://:hunter2@h?x",
                                           "ann:hunter2@h",
                                           "nosuch://ann:hunter2@h",
-                                          "rediss://ann:hunter2@h",
+                                          "file://ann:hunter2@h",
+                                          "redis-sentinel://:hunter2@h",
+                                          "redis-sentinel://:hunter2@h/a!",
                                           "unix://ann:hunter2@",
                                           "unix://ann:hunter2%@/path",
                                           "redis://ann:hunter2",

@@ -13,7 +13,7 @@ using test::run_coro;
 using test::ScriptedServer;
 
 const Bytes ping = "*1\r\n$4\r\nPING\r\n";
-const Bytes setname = "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$4\r\ntest\r\n";
+const Bytes setname = "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$13\r\nkeyferry-test\r\n";
 const Bytes auth = "*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n";
 const Bytes auth_user = "*3\r\n$4\r\nAUTH\r\n$5\r\nferry\r\n$6\r\nsecret\r\n";
 

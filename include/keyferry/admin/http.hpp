@@ -15,8 +15,9 @@
 namespace keyferry {
 
 struct AdminOptions {
-  std::string http_listen;  // "host:port" on loopback; "" = off
+  std::string http_listen;  // "host:port"; "" = off
   std::string resp_listen;  // same; the port that is announced to the source
+  std::string token;        // what POST and SHUTDOWN must present; "" = POST is free to all
   std::int64_t ready_lag_bytes = 1024 * 1024;
   Millis client_timeout{10'000};      // for one request or one reply
   Millis resp_idle_timeout{300'000};  // for the next command, unless subscribed

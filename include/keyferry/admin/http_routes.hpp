@@ -10,7 +10,7 @@
 
 namespace keyferry {
 
-enum class ControlVerb { drain, stop };
+enum class ControlVerb { drain, pause, resume, stop, cutover };
 // Hands a verb to the pipeline. Called on the admin thread, so it must only post to the pipeline's
 // executor; false when the link can no longer take it.
 using Control = std::function<bool(ControlVerb)>;
@@ -20,20 +20,23 @@ struct HttpRequest {
   std::string target;  // path, and a query after '?'
   std::string host;    // header fields, empty when not sent
   std::string origin;
+  std::string authorization;
 };
 
 struct HttpReply {
   unsigned status = 200;
   std::string content_type;
   std::string body;
-  std::string allow;  // 405 only
+  std::string allow;      // 405 only
+  std::string challenge;  // 401 only: WWW-Authenticate
 };
 
 class HttpRoutes {
  public:
   // `started_ms` and `now_ms` below: milliseconds of the steady clock, as Status::published_ms.
+  // With a `token`, POST wants it as Authorization: Bearer.
   HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
-             std::int64_t started_ms);
+             std::int64_t started_ms, std::string token = "");
 
   HttpReply answer(const HttpRequest& request, std::int64_t now_ms) const;
 
@@ -48,14 +51,19 @@ class HttpRoutes {
   HttpReply livez(const Visit& visit) const;
   HttpReply readyz(const Visit& visit) const;
   HttpReply drain(const Visit& visit) const;
+  HttpReply pause(const Visit& visit) const;
+  HttpReply resume(const Visit& visit) const;
   HttpReply stop(const Visit& visit) const;
+  HttpReply cutover(const Visit& visit) const;
   HttpReply control(const Visit& visit, ControlVerb verb, Phase next) const;
   bool is_fresh(const Visit& visit) const;
+  bool is_authorized(const HttpRequest& request) const;
 
   const StatusBoard& board_;
   std::int64_t ready_lag_bytes_;
   Control control_;
   std::int64_t started_ms_;
+  std::string token_;
 };
 
 }  // namespace keyferry

@@ -24,8 +24,8 @@ struct SourceAddress {
 };
 SourceAddress source_address(const Status& status);
 
-// One section (server, replication, keyferry; any case) or all of them for "", all, everything and
-// default. Empty for a section we do not have.
+// One section (server, clients, memory, stats, replication, keyferry; any case) or all of them for
+// "", all, everything and default. Empty for a section we do not have.
 std::string info_text(ByteView section, const Status& status, const RespIdentity& identity);
 
 }  // namespace keyferry

@@ -1,4 +1,4 @@
-// A listening socket on loopback and the sessions it has accepted: binding, the limit on how many,
+// A listening socket and the sessions it has accepted: binding, the limit on how many,
 // closing all of them. What is spoken in a session is the caller's function. Admin thread only, but
 // for open() and port().
 #pragma once
@@ -30,7 +30,7 @@ class Listener {
   Listener(const asio::any_io_executor& executor, Serve serve, std::string refusal);
 
   // Binds `address` ("host:port", host an IP literal or "localhost"; port 0 = any) now.
-  // Errc::usage, naming `option` and the address, when it is no loopback address or taken. "" is no
+  // Errc::usage, naming `option` and the address, when it is no address of ours or taken. "" is no
   // error and leaves the listener off.
   Error open(std::string_view option, std::string_view address);
   bool is_open() const { return acceptor_.is_open(); }

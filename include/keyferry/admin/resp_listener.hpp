@@ -2,8 +2,8 @@
 // Admin thread only.
 #pragma once
 
-#include "keyferry/admin/info.hpp"
 #include "keyferry/admin/listener.hpp"
+#include "keyferry/admin/resp_session.hpp"
 
 namespace keyferry {
 
@@ -13,7 +13,7 @@ struct RespTimeouts {
 };
 
 // Serves `client` until it closes, errs or is idle for too long. The references outlive the await.
-Task<Error> serve_resp(Client& client, const RespIdentity& identity, const StatusBoard& board,
-                       RespTimeouts timeouts);
+Task<Error> serve_resp(Client& client, const RespIdentity& identity, const RespControl& control,
+                       const StatusBoard& board, RespTimeouts timeouts);
 
 }  // namespace keyferry

@@ -15,6 +15,10 @@ enum class LogLevel { debug, info, warn, error };
 // standard error. Returns false when the file cannot be opened.
 bool open_log(LogLevel level, std::string_view format, std::string_view file);
 
+// Keeps one line at the bottom of the terminal on standard error: log lines go above it, the next
+// call replaces it, "" removes it. Only for terminals.
+void show_live_line(std::string_view line);
+
 bool log_enabled(LogLevel level);
 void log_line(LogLevel level, std::string_view line);
 

@@ -2,6 +2,9 @@
 // command. The only folder that prints to the terminal. CLI11 stays hidden in cli.cpp.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "keyferry/config/options.hpp"
 
 namespace keyferry {
@@ -11,6 +14,9 @@ int run_cli(int argc, char** argv);
 
 // `keyferry run`: loads the options, opens the log, runs the link.
 int run_command(const CommandLine& command_line);
+
+// The process' environment.
+std::map<std::string, std::string> environment();
 
 // "keyferry: <problem>" on standard error, once for each line of `problems`.
 void print_problems(const std::string& problems);

@@ -44,10 +44,11 @@ class SlotMap {
 // Parse the replies of CLUSTER SLOTS (any version) and CLUSTER SHARDS (Redis >= 7.0, RESP2 flat
 // maps; nodes with role "master" and health "online"; a shard without one leaves its slots
 // unowned). An empty or null host means "the address you asked": `asked`. SHARDS names both ports
-// of a TLS cluster and the plain one is taken; SLOTS names the one that fits the connection.
+// of a TLS cluster and the one for `tls` is taken; SLOTS names the one that fits the connection.
 // Errors: Errc::corrupt naming what is malformed. Source: Redis documentation of both commands;
 // Redis 7.0.15.
 Result<SlotMap> parse_cluster_slots(const RespValue& reply, const std::string& asked);
-Result<SlotMap> parse_cluster_shards(const RespValue& reply, const std::string& asked);
+Result<SlotMap> parse_cluster_shards(const RespValue& reply, const std::string& asked,
+                                     bool tls = false);
 
 }  // namespace keyferry

@@ -32,9 +32,7 @@ OptionDef text_option(std::string name, Access<std::string> access, Empty empty,
 
 OptionDef address_option(std::string name, EndOptions Options::*end, std::string what);
 
-enum class Reach { loopback_only, anywhere };
-OptionDef listen_option(std::string name, Access<std::string> access, Reach reach,
-                        std::string what);
+OptionDef listen_option(std::string name, Access<std::string> access, std::string what);
 
 // A wrong value as it may be repeated: short, printable, and never anything that looks like an
 // address.

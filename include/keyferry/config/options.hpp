@@ -24,10 +24,26 @@ enum class ModulePolicy { stop, skip };
 enum class AckPolicy { applied, zero };
 enum class Delivery { exactly_once, at_least_once };
 enum class LostHistory { full_resync, fail };
+enum class TlsVerify { full, ca, none };
+
+// Only looked at when the address asks for TLS. Files are read at each connect, so renewed
+// certificates are taken up by themselves.
+struct TlsOptions {
+  TlsVerify verify = TlsVerify::full;  // chain and name, chain only, nothing
+  std::string ca_file;                 // "" = the system's
+  std::string cert_file;               // client certificate
+  std::string key_file;
+  std::string key_password_file;
+  std::string server_name;  // "" = the host of the address; for SNI and the name check
+};
 
 struct EndOptions {
   Uri uri;
   std::string password_file;
+  TlsOptions tls;
+  std::string sentinel_user;
+  std::string sentinel_password_file;
+  std::string sentinel_password;  // what the file holds; never printed
   Topology topology = Topology::automatic;
   std::int64_t connect_timeout_ms = 5000;  // connect, authenticate and greet
   std::int64_t reply_timeout_ms =
@@ -66,11 +82,17 @@ struct Options {
   std::string spool_dir = "keyferry-spool";
   std::int64_t spool_max_bytes = std::int64_t{8} * 1024 * 1024 * 1024;
   std::string http_listen = "127.0.0.1:8484";  // "" = off
+  std::string http_token_file;
+  std::string http_token;  // what the file holds; never printed
   std::int64_t http_ready_lag_bytes = std::int64_t{1024} * 1024;
   std::string admin_resp_listen = "127.0.0.1:8485";  // "" = off, nothing is announced
   std::string log_level = "info";
   std::string log_format = "text";
   std::string log_file;
+  std::int64_t cutover_pause_timeout_ms = 10000;
+  std::int64_t cutover_max_lag_bytes = std::int64_t{1024} * 1024;
+  std::int64_t cutover_wait_s = 300;
+  std::string cutover_on_switch;
   StopWhen stop_when = StopWhen::never;
   StopThen stop_then = StopThen::exit;
   std::int64_t stop_stable_for_ms = 1000;
@@ -100,6 +122,21 @@ struct CommandLine {
 // process' own.
 Result<Options> load_options(const CommandLine& command_line,
                              const std::map<std::string, std::string>& environment);
+
+// What each option is set to and where that came from: "default", a file with its line, a variable,
+// a flag. Secrets are masked. For `keyferry config show`, which also wants them when something is
+// wrong (see load_options).
+struct ExplainedOption {
+  std::string name;
+  std::string value;
+  std::string origin;
+};
+struct Explanation {
+  std::vector<ExplainedOption> options;
+  std::string problems;  // one line each
+};
+Explanation explain_options(const CommandLine& command_line,
+                            const std::map<std::string, std::string>& environment);
 
 // One row per option: its dotted name, default as text, unit or choices, and one sentence. For
 // --help, the sample file and its test.

@@ -24,10 +24,13 @@ struct Uri {
   std::vector<HostPort> hosts;
   std::string path;  // unix socket
   int db = 0;
+  bool tls = false;             // rediss://, valkeys://, rediss-sentinel://
+  std::string sentinel_master;  // not empty: `hosts` are Sentinels, which know where it is
 };
 
-// redis:// and valkey:// (also a bare host:port), unix:///path. Missing port: 6379. IPv6 in
-// brackets. TLS, sentinel and file forms are known but refused by name until they work. Errors:
+// redis:// and valkey:// (also a bare host:port), rediss:// and valkeys:// (TLS), unix:///path,
+// redis-sentinel://host[,host...]/master-name and its relatives. Missing port: 6379, of a Sentinel
+// 26379. IPv6 in brackets. The file form is known but refused by name until it works. Errors:
 // Errc::usage; their text never repeats any part of an address that holds an '@', so that no
 // password can slip into it.
 Result<Uri> parse_uri(std::string_view text);

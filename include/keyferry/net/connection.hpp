@@ -14,9 +14,10 @@ class Connection {
  public:
   explicit Connection(const asio::any_io_executor& executor) : stream_(executor) {}
 
-  // Connects to `host` (or the unix path of options.uri), sends AUTH when there is a password,
-  // CLIENT SETNAME options.client_name-`name`. Errors: unreachable, refused_by_peer (with the server's words). Bounded
-  // by connect_timeout_ms.
+  // Connects to `host` (or the unix path of options.uri; or, whatever `host` says, to the master
+  // that the Sentinels of options.uri name at this moment), with TLS when options.uri says so,
+  // sends AUTH when there is a password, CLIENT SETNAME options.client_name-`name`. Errors:
+  // unreachable, refused_by_peer (with the server's words). Bounded by connect_timeout_ms.
   Task<Error> open(const EndOptions& options, HostPort host, std::string name);
 
   // Sends `wire` (one command) and reads its reply; error replies are values. Bounded by `limit`.
@@ -39,6 +40,10 @@ class Connection {
 
  private:
   Task<Error> open_unbounded(const EndOptions& options, HostPort host, std::string name);
+  Task<Error> connect(const EndOptions& options, HostPort host);
+  Task<Error> authenticate(const std::string& user, const std::string& password);
+  Task<Error> ask_sentinels(const EndOptions& options, HostPort& master);
+  Task<Error> require_master();
   Task<Error> call_unbounded(const Bytes& wire, RespValue& reply);
   Task<Error> call_all_unbounded(const Bytes& wire, std::vector<RespValue>& replies);
   Task<Error> read_reply(RespValue& reply);

@@ -1,17 +1,16 @@
-// One byte stream to a server: TCP or unix socket behind one type (asio's generic stream protocol);
-// TLS becomes a third alternative here. Not thread safe: the owner's executor only.
+// One byte stream to a server: TCP or unix socket behind one type (asio's generic stream protocol),
+// with or without TLS over it. Not thread safe: the owner's executor only.
 #pragma once
 
-#include <array>
+#include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
 #include "keyferry/base/bytes.hpp"
-#include "keyferry/config/uri.hpp"
+#include "keyferry/config/options.hpp"
 #include "keyferry/net/task.hpp"
 
 namespace keyferry {
@@ -24,6 +23,9 @@ class Stream {
   // with_deadline.
   Task<Error> connect_tcp(HostPort address);
   Task<Error> connect_unix(std::string path);
+  // Over the connection just made: speaks TLS from here on. `host` is what SNI and the check of the
+  // certificate go by, unless the options name another.
+  Task<Error> start_tls(TlsOptions options, std::string host);
 
   // Reads at least one byte into [data, data + size); the result is how many. End of file is an
   // error.
@@ -37,12 +39,19 @@ class Stream {
   void close(bool abort = false);
   bool is_open() const { return socket_.is_open(); }
 
+  bool is_tls() const { return tls_ != nullptr; }
+
   // Numeric addresses of both ends ("" for unix sockets or when not connected).
   std::string local_address() const;
   std::string remote_address() const;
 
  private:
+  struct Tls;
+
   asio::generic::stream_protocol::socket socket_;
+  // Shared with the operations under way, which may still be unwinding when the next connection is
+  // made.
+  std::shared_ptr<Tls> tls_;
 };
 
 }  // namespace keyferry

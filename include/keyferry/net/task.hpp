@@ -53,6 +53,9 @@ Task<Error> with_deadline(Millis limit, Task<Error> task);
 // the pool runs it.
 Task<Error> run_in_pool(std::function<Error()> work);
 
+// Runs one task on a loop of its own and waits for it: for commands that do one thing and end.
+Error run_alone(Task<Error> task);
+
 // A group of coroutines that live and end together. Objects they use must outlive join().
 class Scope {
  public:

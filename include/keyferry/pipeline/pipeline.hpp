@@ -3,10 +3,12 @@
 // thread; everything it starts ends with run().
 //
 // Phases: connecting -> handshake -> snapshot -> catch_up -> steady; connecting again while the
-// source is away; draining from any of them when asked to stop; stopped or failed at the end.
+// source is away; paused from any of these until resumed; draining when asked to stop; stopped or
+// failed at the end.
 #pragma once
 
 #include "keyferry/checkpoint/lag.hpp"
+#include "keyferry/pipeline/cutover.hpp"
 #include "keyferry/pipeline/observer.hpp"
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
@@ -25,13 +27,23 @@ class Pipeline {
   // Which port to announce over a link whose own address is given; 0 = none. Set before run().
   std::function<std::uint16_t(const std::string& local_address)> announced_port;
 
+  // Progress as log lines: the first, every 5 s, the last. Off where a live line shows it.
+  bool logs_progress = true;
+
   // The whole life of the link. No error: it ended as asked.
   Task<Error> run();
 
-  // These three only on the pipeline's executor.
-  void stop();   // apply what has been received, then end
-  void drain();  // end when lag reaches zero
-  void abort();  // end now; what is not acknowledged stays undone
+  // These only on the pipeline's executor.
+  void stop();    // apply what has been received, then end
+  void drain();   // end when lag reaches zero
+  void abort();   // end now; what is not acknowledged stays undone
+  void pause();   // apply nothing more, but go on receiving into memory and spool
+  void resume();  // also done by stop and drain
+
+  // Hands over to the target: holds back the source's writes for at most `pause_limit`, waits until
+  // the target has everything, fences the source, ends. False when the link is in no state for it;
+  // the outcome is in the status.
+  bool cut_over(Millis pause_limit);
 
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
@@ -66,6 +78,11 @@ class Pipeline {
   void open_gate();
   bool is_late(Offset from);
   Task<void> hand_back();
+  // the cutover (switch.cpp)
+  Task<Error> carry_over(Millis pause_limit);
+  Task<Error> reach_cutover(SourceFence& fence);
+  Task<Error> reach_source(SourceFence& fence);
+  Task<Error> commit_cutover(SourceFence& fence);
 
   // what the world sees (report.cpp)
   Task<Error> report();
@@ -89,6 +106,7 @@ class Pipeline {
   LagMeter lag_;
   Scope scope_;
   Signal halt_;
+  Signal resumed_;
 
   // snapshot being decoded
   std::unique_ptr<rdb::RdbReader> reader_;
@@ -111,7 +129,9 @@ class Pipeline {
   bool in_stream_ = false;
   bool caught_up_ = false;
   bool is_decoding_ = false;  // between pop and the hand-over to the sink
-  bool draining_ = false;     // received bytes are being applied, then the end
+  bool paused_ = false;
+  CutoverStatus cutover_;
+  bool draining_ = false;  // received bytes are being applied, then the end
   bool drain_wanted_ = false;
   bool finished_ = false;
   bool reached_goal_ = false;
@@ -128,6 +148,7 @@ class Pipeline {
   double commands_per_s_ = 0;
   double bytes_per_s_ = 0;
   TimePoint logged_at_{};
+  bool has_logged_ = false;
 };
 
 }  // namespace keyferry

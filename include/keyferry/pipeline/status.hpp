@@ -51,6 +51,18 @@ struct NamedCount {
   std::uint64_t count = 0;
 };
 
+// The last cutover that was asked for.
+struct CutoverStatus {
+  enum class State { none, waiting, paused, committed, failed };
+  State state = State::none;
+  std::uint64_t attempt = 0;  // counts those that were begun
+  std::int64_t pause_ms = 0;  // how long writes were held back; known at the end
+  std::string problem;
+
+  bool is_running() const { return state == State::waiting || state == State::paused; }
+};
+const char* to_string(CutoverStatus::State state);
+
 struct Status {
   Phase phase = Phase::connecting;
   bool synced = false;
@@ -82,6 +94,8 @@ struct Status {
   std::uint64_t full_resyncs = 0;
   std::uint64_t transactions_split = 0;
   std::uint64_t dead_letters = 0;
+  std::uint64_t suspect_keys = 0;  // values that cannot be derived from the stream alone
+  std::uint64_t healed_keys = 0;
 
   std::uint64_t source_reconnects = 0;
   std::uint64_t target_reconnects = 0;
@@ -100,8 +114,10 @@ struct Status {
   std::string source;  // host:port
   std::string replid;
   bool source_link_up = false;
+  bool is_streaming = false;  // the snapshot is behind us
   std::vector<LaneStatus> lanes;
   std::optional<std::string> last_error;
+  CutoverStatus cutover;
   std::int64_t published_ms = 0;  // steady clock; /livez checks that it moves
 };
 

@@ -1,0 +1,39 @@
+# Completion of keyferry for bash: source this file, or install it as
+# /usr/share/bash-completion/completions/keyferry. Names of options for --set come from the program.
+_keyferry() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command= word
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $word in
+      run|check|status|drain|pause|resume|stop|cutover|config) [ -n "$command" ] || command=$word ;;
+      show|names) [ "$command" = config ] && command="config $word" ;;
+    esac
+  done
+
+  case $previous in
+    --config|--token-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+    --stop-when) mapfile -t COMPREPLY < <(compgen -W 'never snapshot lag-zero' -- "$current"); return ;;
+    --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$current"); return ;;
+    --source|--target) mapfile -t COMPREPLY < <(compgen -W 'redis:// rediss:// redis-sentinel:// unix:///' -- "$current"); return ;;
+    --set)
+      mapfile -t COMPREPLY < <(compgen -S = -W "$("${COMP_WORDS[0]}" config names 2>/dev/null)" -- "$current")
+      compopt -o nospace 2>/dev/null
+      return ;;
+    --http) return ;;
+  esac
+
+  local link='--config --source --target --http --stop-when --log-format --set --standby --restart --help'
+  local client='--http --token-file --help'
+  local words
+  case $command in
+    '') words='run check status drain pause resume stop cutover config --help --version' ;;
+    run|'config show') words=$link ;;
+    check) words="$link --json" ;;
+    cutover) words="$link --token-file --undo-fence" ;;
+    status) words="$client --watch --json" ;;
+    drain|pause|resume|stop) words=$client ;;
+    config) words='show names --help' ;;
+    *) words=--help ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+complete -F _keyferry keyferry

@@ -1,0 +1,28 @@
+// The commands that talk to a running keyferry over HTTP: status, drain, pause, resume,
+// stop, cutover.
+#pragma once
+
+#include <map>
+#include <string>
+
+namespace keyferry {
+
+struct ClientOptions {
+  std::string http;        // HOST:PORT; "" = KEYFERRY_HTTP_LISTEN, else 127.0.0.1:8484
+  std::string token_file;  // "" = KEYFERRY_HTTP_TOKEN_FILE
+  bool watch = false;
+  bool json = false;
+};
+
+using Environment = std::map<std::string, std::string>;
+
+// Both return exit codes: 0; 2 for a bad address or token file, 3 when nobody answers or it says
+// no.
+int status_command(const ClientOptions& options, const Environment& environment);
+int control_command(const std::string& verb, const ClientOptions& options,
+                    const Environment& environment);
+
+// POST /cutover, then waits for the outcome and prints it.
+int cutover_command(const ClientOptions& options, const Environment& environment);
+
+}  // namespace keyferry

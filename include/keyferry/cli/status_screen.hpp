@@ -1,0 +1,23 @@
+// What `keyferry status` shows: the JSON of /status as one screen of text. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "keyferry/base/error.hpp"
+
+namespace keyferry {
+
+// Errc::unreachable for a text that is no status.
+Result<std::string> status_screen(const std::string& json);
+
+// The cutover in that JSON.
+struct CutoverOutcome {
+  std::string state;
+  std::uint64_t attempt = 0;
+  std::int64_t pause_ms = 0;
+  std::string problem;
+};
+CutoverOutcome cutover_outcome(const std::string& json);
+
+}  // namespace keyferry

@@ -1,0 +1,70 @@
+// What is looked at before a link begins (`keyferry check`, and the part of it that `run` insists
+// on): facts about both ends in, findings with advice out. Pure; preflight_facts collects the
+// facts.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "keyferry/config/options.hpp"
+#include "keyferry/sink/topology.hpp"
+
+namespace keyferry {
+
+// One server, as far as it lets itself be asked.
+struct ServerFacts {
+  std::string address;
+  std::string problem;  // why it could not be reached or does not let us in; "" = it does
+  ServerIdentity identity;
+  std::string user;                                          // as which it knows us
+  std::string info;                                          // INFO everything
+  std::map<std::string, std::string> config;                 // empty where CONFIG is not allowed
+  std::optional<std::vector<std::string>> modules;           // unknown where it is not allowed
+  std::optional<std::map<std::string, std::string>> denied;  // command -> ACL DRYRUN's words
+  double rtt_ms = 0;
+  std::int64_t clock_ms = 0;           // its clock minus ours
+  std::int64_t write_bytes_per_s = 0;  // of its replication stream
+  bool is_write_rate_upper_bound = false;
+};
+
+struct SpoolFacts {
+  std::string problem;  // why the folder cannot be written; "" = it can
+  std::uint64_t free_bytes = 0;
+};
+
+struct PreflightFacts {
+  ServerFacts source;
+  std::vector<ServerFacts> targets;  // every master, at least the one that was asked first
+  bool target_is_cluster = false;
+  std::size_t covered_slots = 0;  // of a cluster
+  SpoolFacts spool;
+};
+
+enum class Grade { ok, warn, fail };
+const char* to_string(Grade grade);
+
+struct Finding {
+  Grade verdict = Grade::ok;
+  std::string name;    // "source.backlog"
+  std::string text;    // what is the case
+  std::string advice;  // what to do; empty when ok
+  bool is_unreachable = false;
+  // The link cannot work: `run` does not even begin.
+  bool is_fatal = false;
+};
+
+// In the order in which people look for causes: reach, roles, rights, room, settings.
+std::vector<Finding> judge_preflight(const PreflightFacts& facts, const Options& options);
+
+// What each command is needed for, and whether a link of these options works without it.
+struct NeededCommand {
+  std::string name;  // "CLIENT KILL"
+  std::vector<std::string> args;
+  bool is_required = true;
+};
+std::vector<NeededCommand> commands_needed_at_source(const Options& options);
+std::vector<NeededCommand> commands_needed_at_target(const Options& options, bool is_cluster);
+
+}  // namespace keyferry

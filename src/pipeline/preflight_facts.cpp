@@ -1,0 +1,265 @@
+#include "keyferry/pipeline/preflight_facts.hpp"
+
+#include <charconv>
+#include <filesystem>
+#include <set>
+
+#include <boost/asio/this_coro.hpp>
+#include <unistd.h>
+
+#include "keyferry/net/connection.hpp"
+#include "keyferry/resp/reply_parser.hpp"
+
+namespace keyferry {
+namespace {
+
+constexpr Millis measure_for{1000};
+
+std::int64_t to_int(ByteView text) {
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// One server being asked. Error replies leave facts empty; a lost connection ends the asking.
+class Interview {
+ public:
+  Interview(const asio::any_io_executor& executor, const EndOptions& options, ServerFacts& facts)
+      : options_(options), facts_(facts), connection_(executor) {}
+
+  Task<Error> open(HostPort host) {
+    facts_.address = options_.uri.kind == Uri::Kind::unix_socket
+                         ? options_.uri.path
+                         : to_string(Endpoint{host.host, host.port});
+    if (!options_.uri.sentinel_master.empty()) facts_.address = options_.uri.sentinel_master;
+    co_return co_await connection_.open(options_, host, "check");
+  }
+
+  Task<Error> ask_all(const std::vector<NeededCommand>& needed) {
+    Error error = co_await who();
+    if (!error) error = co_await clock();
+    if (!error) error = co_await config();
+    if (!error) error = co_await modules();
+    if (!error) error = co_await rights(needed);
+    co_return error;
+  }
+
+  Task<Error> who() {
+    auto info = co_await ask("INFO everything");
+    // Before Redis 7.0 "everything" shows modules too, before 2.x it is unknown.
+    if (info && info->text.empty()) info = co_await ask("INFO");
+    if (!info) co_return info.error();
+    if (info->is_error()) co_return Error(Errc::refused_by_peer, "INFO: " + info->text);
+    facts_.info = info->text;
+    facts_.identity = read_identity(facts_.info);
+    co_return Error();
+  }
+
+  // A server that never had a replica does not count its stream: then what its clients send is all
+  // there is to go by.
+  Task<Error> writes() {
+    auto before = co_await ask("INFO everything");
+    if (!before) co_return before.error();
+    const TimePoint begin = Clock::now();
+    co_await sleep_for(measure_for);
+    auto after = co_await ask("INFO everything");
+    if (!after) co_return after.error();
+    facts_.is_write_rate_upper_bound = info_field(before->text, "repl_backlog_active") == "0";
+    const ByteView counter =
+        facts_.is_write_rate_upper_bound ? "total_net_input_bytes" : "master_repl_offset";
+    const std::int64_t grown =
+        to_int(info_field(after->text, counter)) - to_int(info_field(before->text, counter));
+    const std::int64_t per_s =
+        grown * 1000 / std::max<std::int64_t>(1, elapsed_ms(begin, Clock::now()));
+    // Our own question, and the pings of replicas, are no writes.
+    constexpr std::int64_t noise_bytes_per_s = 1024;
+    facts_.write_bytes_per_s = per_s < noise_bytes_per_s ? 0 : per_s;
+    co_return Error();
+  }
+
+  // A command of plain words.
+  Task<Result<RespValue>> ask(std::string words) {
+    std::vector<std::string> args;
+    for (std::size_t at = 0; at <= words.size();) {
+      const std::size_t end = std::min(words.find(' ', at), words.size());
+      args.push_back(words.substr(at, end - at));
+      at = end + 1;
+    }
+    co_return co_await ask_args(std::move(args));
+  }
+
+ private:
+  Task<Result<RespValue>> ask_args(std::vector<std::string> args) {
+    const std::vector<ByteView> views(args.begin(), args.end());
+    Bytes wire;
+    append_command(wire, std::span<const ByteView>(views));
+    co_return co_await connection_.call(std::move(wire), Millis(options_.connect_timeout_ms));
+  }
+
+  // Its clock against ours at the middle of the round trip; the quickest of a few.
+  Task<Error> clock() {
+    facts_.rtt_ms = 1e9;
+    for (int i = 0; i < 3; ++i) {
+      const TimePoint begin = Clock::now();
+      const auto wall = std::chrono::system_clock::now();
+      auto time = co_await ask("TIME");
+      if (!time) co_return time.error();
+      const std::chrono::duration<double, std::milli> rtt = Clock::now() - begin;
+      if (rtt.count() >= facts_.rtt_ms) continue;
+      facts_.rtt_ms = rtt.count();
+      if (time->items.size() != 2) continue;
+      const std::int64_t theirs_ms =
+          to_int(time->items[0].text) * 1000 + to_int(time->items[1].text) / 1000;
+      const std::chrono::duration<double, std::milli> ours = wall.time_since_epoch();
+      facts_.clock_ms = theirs_ms - static_cast<std::int64_t>(ours.count() + rtt.count() / 2);
+    }
+    co_return Error();
+  }
+
+  Task<Error> config() {
+    auto reply = co_await ask("CONFIG GET *");
+    if (!reply) co_return reply.error();
+    for (std::size_t i = 0; i + 1 < reply->items.size(); i += 2)
+      facts_.config[reply->items[i].text] = reply->items[i + 1].text;
+    co_return Error();
+  }
+
+  Task<Error> modules() {
+    auto reply = co_await ask("MODULE LIST");
+    if (!reply) co_return reply.error();
+    if (!reply->is_array()) co_return Error();
+    facts_.modules.emplace();
+    for (const RespValue& module : reply->items) {
+      for (std::size_t i = 0; i + 1 < module.items.size(); i += 2) {
+        if (module.items[i].text == "name") facts_.modules->push_back(module.items[i + 1].text);
+      }
+    }
+    co_return Error();
+  }
+
+  // ACL DRYRUN exists since Redis 7.0.
+  Task<Error> rights(const std::vector<NeededCommand>& needed) {
+    facts_.user = options_.uri.user.empty() ? "default" : options_.uri.user;
+    auto whoami = co_await ask("ACL WHOAMI");
+    if (!whoami) co_return whoami.error();
+    if (whoami->is_string()) facts_.user = whoami->text;
+    std::map<std::string, std::string> denied;
+    for (const NeededCommand& one : needed) {
+      std::vector<std::string> args = {"ACL", "DRYRUN", facts_.user};
+      args.insert(args.end(), one.args.begin(), one.args.end());
+      auto reply = co_await ask_args(std::move(args));
+      if (!reply) co_return reply.error();
+      // A command that it does not know (PSYNC renamed away, FUNCTION in old ones) is no question
+      // of rights.
+      if (reply->is_error() && reply->text.find("not found") != std::string::npos) continue;
+      if (reply->is_error()) co_return Error();
+      if (reply->text != "OK") denied[one.name] = reply->text;
+    }
+    facts_.denied = std::move(denied);
+    co_return Error();
+  }
+
+  const EndOptions& options_;
+  ServerFacts& facts_;
+  Connection connection_;
+};
+
+Task<void> gather_source(const Options& options, bool measure_writes, ServerFacts& facts) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  Interview interview(executor, options.source, facts);
+  const HostPort host =
+      options.source.uri.hosts.empty() ? HostPort() : options.source.uri.hosts.front();
+  Error error = co_await interview.open(host);
+  const std::vector<NeededCommand> needed = commands_needed_at_source(options);
+  if (!error) error = co_await interview.ask_all(needed);
+  if (!error && measure_writes) error = co_await interview.writes();
+  facts.problem = error.what;
+}
+
+// The masters of the cluster that `interview` has reached; none when it does not tell.
+Task<Error> read_masters(Interview& interview, const EndOptions& options, const HostPort& asked,
+                         PreflightFacts& facts, std::vector<Endpoint>& masters) {
+  auto reply = co_await interview.ask("CLUSTER SHARDS");
+  if (!reply) co_return reply.error();
+  const bool has_shards = !reply->is_error();  // Redis >= 7.0
+  if (!has_shards) {
+    reply = co_await interview.ask("CLUSTER SLOTS");
+    if (!reply) co_return reply.error();
+    if (reply->is_error()) co_return Error(Errc::refused_by_peer, "CLUSTER SLOTS: " + reply->text);
+  }
+  auto map = has_shards ? parse_cluster_shards(*reply, asked.host, options.uri.tls)
+                        : parse_cluster_slots(*reply, asked.host);
+  if (!map) co_return map.error();
+  facts.covered_slots = map->covered_slots();
+  masters = map->masters();
+  co_return Error();
+}
+
+Task<void> gather_target(const Options& options, PreflightFacts& facts) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  std::vector<HostPort> seeds = options.target.uri.hosts;
+  if (seeds.empty()) seeds.emplace_back();
+  if (!options.target.uri.sentinel_master.empty()) seeds.resize(1);
+  std::vector<Endpoint> masters;
+  Error error;
+  for (const HostPort& seed : seeds) {
+    facts.targets.assign(1, ServerFacts());
+    Interview interview(executor, options.target, facts.targets.front());
+    error = co_await interview.open(seed);
+    if (!error) error = co_await interview.who();
+    if (error) continue;
+    facts.target_is_cluster = facts.targets.front().identity.is_cluster &&
+                              options.target.topology != Topology::standalone;
+    if (facts.target_is_cluster) {
+      error = co_await read_masters(interview, options.target, seed, facts, masters);
+    } else {
+      const std::vector<NeededCommand> needed = commands_needed_at_target(options, false);
+      error = co_await interview.ask_all(needed);
+    }
+    if (!error) break;
+  }
+  facts.targets.front().problem = error.what;
+  if (error || masters.empty()) co_return;
+  facts.targets.assign(masters.size(), ServerFacts());
+  for (std::size_t i = 0; i < masters.size(); ++i) {
+    Interview interview(executor, options.target, facts.targets[i]);
+    const HostPort host{masters[i].host, masters[i].port};
+    error = co_await interview.open(host);
+    const std::vector<NeededCommand> needed = commands_needed_at_target(options, true);
+    if (!error) error = co_await interview.ask_all(needed);
+    facts.targets[i].problem = error.what;
+  }
+}
+
+SpoolFacts look_at_spool(const Options& options) {
+  SpoolFacts facts;
+  if (!options.spool_enabled) return facts;
+  std::error_code ec;
+  // The folder is made when it is needed: look at the first one above it that is there.
+  std::filesystem::path folder = std::filesystem::absolute(options.spool_dir, ec);
+  while (!std::filesystem::exists(folder, ec) && folder.has_relative_path())
+    folder = folder.parent_path();
+  if (!std::filesystem::is_directory(folder, ec)) {
+    facts.problem = folder.string() + " is no folder";
+    return facts;
+  }
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    facts.problem = std::generic_category().message(errno);
+    return facts;
+  }
+  const auto space = std::filesystem::space(folder, ec);
+  if (ec) facts.problem = ec.message();
+  facts.free_bytes = ec ? 0 : space.available;
+  return facts;
+}
+
+}  // namespace
+
+Task<Error> gather_preflight(const Options& options, bool measure_writes, PreflightFacts& facts) {
+  co_await gather_source(options, measure_writes, facts.source);
+  co_await gather_target(options, facts);
+  facts.spool = look_at_spool(options);
+  co_return Error();
+}
+
+}  // namespace keyferry
