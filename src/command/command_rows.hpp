@@ -117,8 +117,8 @@ constexpr std::array all{
     keys("HDEL"),
     ttl(keys("HEXPIRE")),    // Redis 7.4, Valkey 9.0
     ttl(keys("HEXPIREAT")),  // Redis 7.4, Valkey 9.0
-    keys("HGETDEL"),    // Redis 8.0, Valkey 9.1
-    keys("HGETEX"),     // Redis 8.0, Valkey 9.0
+    keys("HGETDEL"),         // Redis 8.0, Valkey 9.1
+    keys("HGETEX"),          // Redis 8.0, Valkey 9.0
     keys("HINCRBY"), keys("HINCRBYFLOAT"), absolute(keys("HMSET")),
     ttl(absolute(keys("HPERSIST"))),  // Redis 7.4, Valkey 9.0
     ttl(keys("HPEXPIRE")),            // Redis 7.4, Valkey 9.0
@@ -153,12 +153,13 @@ constexpr std::array all{
 
     // No keys: every node, a channel, or the stream itself. A channel is not a key: filters on keys
     // must not see it.
-    flush(keyless("FLUSHALL", CommandKind::all_nodes)), flush(keyless("FLUSHDB", CommandKind::all_nodes)),
-    keyless("FUNCTION", CommandKind::all_nodes), keyless("SCRIPT", CommandKind::all_nodes),
-    flush(keyless("SWAPDB", CommandKind::all_nodes)), keyless("PUBLISH", CommandKind::publish),
-    keyless("SPUBLISH", CommandKind::spublish), keyless("EXEC", CommandKind::control),
-    keyless("MULTI", CommandKind::control), keyless("PING", CommandKind::control),
-    keyless("REPLCONF", CommandKind::control), keyless("SELECT", CommandKind::control),
+    flush(keyless("FLUSHALL", CommandKind::all_nodes)),
+    flush(keyless("FLUSHDB", CommandKind::all_nodes)), keyless("FUNCTION", CommandKind::all_nodes),
+    keyless("SCRIPT", CommandKind::all_nodes), flush(keyless("SWAPDB", CommandKind::all_nodes)),
+    keyless("PUBLISH", CommandKind::publish), keyless("SPUBLISH", CommandKind::spublish),
+    keyless("EXEC", CommandKind::control), keyless("MULTI", CommandKind::control),
+    keyless("PING", CommandKind::control), keyless("REPLCONF", CommandKind::control),
+    keyless("SELECT", CommandKind::control),
 
     // Housekeeping of the source's own cluster; MIGRATE would move keys of the target away.
     keyless("CLUSTER", CommandKind::never), never(shaped(KeyShape::migrate, keys("MIGRATE", 3, 3))),

@@ -129,10 +129,11 @@ void add_delivery(Table& table) {
   table.push_back(integer_option(
       "delivery.transaction_max_ms",
       [](Options& o) -> std::int64_t& { return o.delivery_transaction_max_ms; }, {1, day_ms},
-      "milliseconds", "How long one transaction may keep the target busy; longer ones get smaller."));
+      "milliseconds",
+      "How long one transaction may keep the target busy; longer ones get smaller."));
   table.push_back(integer_option(
-      "delivery.lease_s", [](Options& o) -> std::int64_t& { return o.delivery_lease_s; },
-      {1, 3600}, "seconds",
+      "delivery.lease_s", [](Options& o) -> std::int64_t& { return o.delivery_lease_s; }, {1, 3600},
+      "seconds",
       "How long a silent instance keeps its right to write; then another one may take over."));
   table.push_back(choice_option<LostHistory>(
       "delivery.on_lost_history",

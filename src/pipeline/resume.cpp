@@ -59,23 +59,24 @@ void Pipeline::on_lost(std::optional<Record> found) {
     return;
   }
   resume_.reset();
+  was_lost_ = true;
   psync_.resync();
 }
 
 // Another full sync is about to begin.
 Error Pipeline::judge_resync() {
   if (options_.delivery_on_lost_history == LostHistory::fail && sink_.is_exactly_once()) {
-    return Error(Errc::history_lost,
-                 "the stream cannot go on where the target is, and delivery.on_lost_history is fail");
+    return Error(
+        Errc::history_lost,
+        "the stream cannot go on where the target is, and delivery.on_lost_history is fail");
   }
   const TimePoint now = Clock::now();
   std::erase_if(full_syncs_, [now](TimePoint at) { return now - at > std::chrono::hours(1); });
   if (sink_.is_exactly_once() &&
       static_cast<std::int64_t>(full_syncs_.size()) >= options_.delivery_full_resyncs_per_hour) {
-    return Error(Errc::history_lost,
-                 fmt::format("another full sync would be more than "
-                             "delivery.full_resyncs_per_hour ({}) allows",
-                             options_.delivery_full_resyncs_per_hour));
+    return Error(Errc::history_lost, fmt::format("another full sync would be more than "
+                                                 "delivery.full_resyncs_per_hour ({}) allows",
+                                                 options_.delivery_full_resyncs_per_hour));
   }
   full_syncs_.push_back(now);
   return Error();
@@ -102,8 +103,8 @@ Task<Error> Pipeline::heal() {
     if (keys.empty()) continue;
     co_await close_gate();
     auto copies = co_await copier_.fetch(keys);
-    const bool usable = copies && copies->replid == source_.replid && in_stream_ &&
-                        copies->at >= decoder_.offset();
+    const bool usable =
+        copies && copies->replid == source_.replid && in_stream_ && copies->at >= decoder_.offset();
     if (!usable) {
       sink_.suspects().give_back(keys);
       open_gate();

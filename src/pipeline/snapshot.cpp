@@ -12,8 +12,9 @@ constexpr std::size_t whole_max_bytes = 64 * 1024;
 
 Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   full_sync_ = std::move(full_sync);
-  const bool went_on = resume_.has_value() || source_.full_syncs > 1;
-  const bool again = went_on || sink_.knows_link();
+  const bool again = source_.full_syncs > 1 || resume_ || sink_.knows_link();
+  // A snapshot that broke off is asked for again by psync, which counts for itself.
+  const bool is_resync = resume_ || in_stream_ || std::exchange(was_lost_, false);
   const bool had_stream = in_stream_;
   resume_.reset();
   in_stream_ = caught_up_ = false;
@@ -28,7 +29,7 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   }
   if (again && options_.snapshot_enabled) {
     sink_.forget_snapshot();
-    Error error = went_on ? judge_resync() : Error();
+    Error error = is_resync ? judge_resync() : Error();
     if (!error) error = co_await sink_.idle();
     if (error) co_return error;
     // Keys that were deleted at the source meanwhile are in no snapshot; a real replica empties
@@ -176,7 +177,8 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
     log_warn("snapshot: data that modules keep outside of keys was left out: records={}",
              reader_->module_aux_skipped());
   }
-  error = co_await sink_.complete_generation(source_.replid, full_sync_.position.offset, stream_db_);
+  error =
+      co_await sink_.complete_generation(source_.replid, full_sync_.position.offset, stream_db_);
   if (error) co_return error;
   in_snapshot_ = false;
   in_stream_ = true;

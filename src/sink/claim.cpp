@@ -94,9 +94,8 @@ Task<Error> Claim::wait_for_lease() {
       const std::int64_t ttl_ms = reply->integer;
       const bool renewed = lowest_ttl_ms >= 0 && ttl_ms > lowest_ttl_ms;
       if (renewed && !options_.standby) {
-        co_return Error(Errc::usage,
-                        "another instance runs this link and holds its lease (" + keys_.lease +
-                            " in the target); --standby waits for it");
+        co_return Error(Errc::usage, "another instance runs this link and holds its lease (" +
+                                         keys_.lease + " in the target); --standby waits for it");
       }
       if (!std::exchange(told, true))
         log_info("waiting for the lease of another instance: ttl_ms={}", ttl_ms);
@@ -114,8 +113,8 @@ Task<Error> Claim::kill_predecessors() {
   auto reply = co_await call(std::move(command));
   if (!reply) co_return reply.error();
   if (reply->is_error()) {
-    co_return Error(Errc::refused_by_peer, "CLIENT LIST is needed to fence off a predecessor: " +
-                                               reply->text);
+    co_return Error(Errc::refused_by_peer,
+                    "CLIENT LIST is needed to fence off a predecessor: " + reply->text);
   }
   const std::string ours = options_.target.client_name;
   const std::string link = ours.substr(0, ours.rfind('-') + 1);
@@ -131,8 +130,7 @@ Task<Error> Claim::kill_predecessors() {
     command = make_command({"CLIENT", "KILL", "ID", id});
     auto killed = co_await call(std::move(command));
     if (!killed) co_return killed.error();
-    if (killed->is_error())
-      co_return Error(Errc::refused_by_peer, "CLIENT KILL: " + killed->text);
+    if (killed->is_error()) co_return Error(Errc::refused_by_peer, "CLIENT KILL: " + killed->text);
   }
   co_return Error();
 }
@@ -177,6 +175,7 @@ Task<Error> Claim::renew() {
 // FLUSHALL by hand takes lease and fence with it.
 Task<Error> Claim::renew_after_flush() {
   Error error = co_await renew();
+  if (error && error.is(Errc::unreachable)) error = co_await renew();  // the connection was stale
   if (!error) error = co_await set_fence(connection_);
   co_return error;
 }
@@ -274,8 +273,8 @@ Task<Result<RespValue>> Claim::call(Bytes command) {
     if (error) co_return error;
     open_ = true;
   }
-  auto reply = co_await connection_.call(std::move(command),
-                                         Millis(options_.target.reply_timeout_ms));
+  auto reply =
+      co_await connection_.call(std::move(command), Millis(options_.target.reply_timeout_ms));
   if (!reply) open_ = false;
   co_return reply;
 }

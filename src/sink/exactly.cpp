@@ -1,5 +1,5 @@
-// RedisSink: exactly once on a standalone target. The claim, the record's generations, and what makes
-// a key suspect; sink/serial_lane does the transactions.
+// RedisSink: exactly once on a standalone target. The claim, the record's generations, and what
+// makes a key suspect; sink/serial_lane does the transactions.
 #include "keyferry/base/log.hpp"
 #include "keyferry/resp/command_parser.hpp"
 #include "keyferry/sink/redis_sink.hpp"
@@ -34,9 +34,8 @@ Task<Error> RedisSink::take_claim() {
   if (const auto& found = claim_->found()) {
     generation_.generation = found->generation;
     log_info("the target knows this link: generation={} state={} offset={} judged={}",
-             found->generation,
-             found->state == Record::State::complete ? "complete" : "loading", found->offset,
-             found->judged);
+             found->generation, found->state == Record::State::complete ? "complete" : "loading",
+             found->offset, found->judged);
   }
   co_return Error();
 }
@@ -218,9 +217,11 @@ bool RedisSink::give_up_unit(HeldUnit held, const std::string& error, bool execu
 }
 
 Task<Error> RedisSink::end_behind(HeldUnit held, std::string error) {
-  const std::string what = fmt::format("target refused a command in an executed transaction "
-                                       "(kept in {}): {}",
-                                       dead_letter_.path(), error);
+  const HostPort& target = serial_->target();
+  const std::string what =
+      fmt::format("target {}:{} refused {} (database {}): {}; kept in {}", target.host, target.port,
+                  describe(held.unit), held.unit.db, error, dead_letter_.path());
+  stats_.last_error = what;
   Error disk = co_await dead_letter_.append(held.unit.db, held.unit.wire);
   if (disk) co_return disk;
   fail(Error(Errc::data_refused, what));

@@ -246,7 +246,7 @@ Task<Error> RedisSink::idle() {
 
 Task<Error> RedisSink::flush_all() {
   const Bytes flushall = make_command({"FLUSHALL"});
-  Error error = co_await nodes_.tell_all(flushall);
+  Error error = co_await tell_masters(flushall);
   if (!error) target_was_empty_ = true;
   if (!error && claim_) error = co_await claim_->renew_after_flush();
   co_return error;

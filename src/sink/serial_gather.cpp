@@ -1,5 +1,5 @@
-// SerialLane: what is written next. Between two calls of gather() the open transaction holds exactly
-// the units [executing end, write_).
+// SerialLane: what is written next. Between two calls of gather() the open transaction holds
+// exactly the units [executing end, write_).
 #include <array>
 
 #include "keyferry/command/command_table.hpp"

@@ -98,8 +98,7 @@ Error SerialLane::on_element() {
   if (unit.select_sent && !std::exchange(select_seen_, true)) return Error();
   select_seen_ = false;
   --executing_.units;
-  const bool explained =
-      (!error.empty() || events_.any_suspect()) && events_.inspect(unit, error);
+  const bool explained = (!error.empty() || events_.any_suspect()) && events_.inspect(unit, error);
   if (error.empty() || explained) {
     if (unit.sets_ttl && (unit.is_late || scanner_.lowest_integer() <= 0)) events_.doubtful(unit);
     if (unit.is_copy) events_.healed(unit);
@@ -144,8 +143,7 @@ void SerialLane::adapt_size(std::int64_t took_us) {
   if (busy_ms > options_.delivery_transaction_max_ms) {
     transaction_max_bytes_ = std::max(transaction_least_bytes, transaction_max_bytes_ / 2);
   } else if (executing_.bytes >= transaction_max_bytes_ &&
-             busy_ms * 2 < options_.delivery_transaction_max_ms &&
-             took_us < 2 * fastest_exec_us_) {
+             busy_ms * 2 < options_.delivery_transaction_max_ms && took_us < 2 * fastest_exec_us_) {
     transaction_max_bytes_ = std::min(transaction_most_bytes, transaction_max_bytes_ * 2);
   }
 }

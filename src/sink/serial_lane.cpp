@@ -63,8 +63,8 @@ Task<Error> SerialLane::run() {
   co_return Error();
 }
 
-// A connection of its own, the last one's remains killed, and the record read: then it is known what
-// took place.
+// A connection of its own, the last one's remains killed, and the record read: then it is known
+// what took place.
 Task<Error> SerialLane::connect() {
   Error error = co_await connection_.open(options_.target, target_, "stream");
   if (error) co_return error;

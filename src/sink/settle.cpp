@@ -13,8 +13,10 @@ constexpr int accepted_before_release = 64;
 constexpr int settle_burst = 32;
 constexpr int redirects_before_pause = 5;
 
+}  // namespace
+
 // "SET "key"" of a unit's first real command, for people.
-std::string describe(const Unit& unit) {
+std::string RedisSink::describe(const Unit& unit) {
   std::vector<ByteView> args;
   ByteView wire = unit.wire;
   CommandParse parsed = parse_command(wire, args);
@@ -29,8 +31,6 @@ std::string describe(const Unit& unit) {
   if (unit.is_group) text += " in MULTI..EXEC";
   return text;
 }
-
-}  // namespace
 
 void RedisSink::on_refused(Lane& lane, HeldUnit held, const std::string& error) {
   const Judgement judgement = judge_reply(error);

@@ -160,15 +160,6 @@ Task<Error> TargetNodes::learn_commands(const Endpoint& from) {
   co_return Error();
 }
 
-Task<Error> TargetNodes::tell_all(Bytes command) {
-  for (const Endpoint& master : map_.masters()) {
-    auto reply = co_await call(master, command, Millis(options_.reply_timeout_ms));
-    if (!reply) co_return named(master, reply.error());
-    if (reply->is_error()) co_return named(master, Error(Errc::data_refused, reply->text));
-  }
-  co_return Error();
-}
-
 Task<Error> TargetNodes::find_keys(bool& found, std::vector<std::string> except) {
   const Millis limit(options_.reply_timeout_ms);
   std::int64_t keys = 0;

@@ -50,8 +50,8 @@ Task<Result<KeyCopies>> KeyCopier::fetch(std::vector<std::pair<std::int32_t, Byt
   co_return copies;
 }
 
-// MULTI, TIME, (SELECT, DUMP, expiry) per key, INFO, EXEC: one step at the source, so that the offset
-// INFO shows is the one at which the values hold.
+// MULTI, TIME, (SELECT, DUMP, expiry) per key, INFO, EXEC: one step at the source, so that the
+// offset INFO shows is the one at which the values hold.
 Task<Result<KeyCopies>> KeyCopier::fetch_on(
     const std::vector<std::pair<std::int32_t, Bytes>>& keys) {
   Bytes wire = make_command({"MULTI"});
@@ -64,8 +64,8 @@ Task<Result<KeyCopies>> KeyCopier::fetch_on(
   append_command(wire, {"INFO", "replication"});
   append_command(wire, {"EXEC"});
   const std::size_t inside = 3 * keys.size() + 2;
-  auto replies = co_await connection_.call_all(std::move(wire), inside + 2,
-                                               Millis(options_.reply_timeout_ms));
+  auto replies =
+      co_await connection_.call_all(std::move(wire), inside + 2, Millis(options_.reply_timeout_ms));
   if (!replies) co_return replies.error();
   const RespValue& exec = replies->back();
   if (exec.is_error() || exec.items.size() != inside) {

@@ -180,7 +180,7 @@ TEST(OptionTable, RefusesBadValuesWithUnitOrChoices) {
       {"spool.dir", "", "must not be empty"},
       {"source.psync_command", "PSYNC\r\nFLUSHALL", "holds a control character"},
       {"http.listen", "localhost", "the port is missing (write HOST:PORT)"},
-      {"delivery.mode", "twice", "'twice' is none of exactly_once, at_least_once"},
+      {"delivery.mode", "twice", "'twice' is none of exactly_once|at_least_once"},
       {"source.uri", "redis://h/3",
        "choosing a database is not available yet: all databases are moved"},
   };

@@ -16,7 +16,7 @@ using test::ScriptedServer;
 const Bytes question = make_command({"SENTINEL", "get-master-addr-by-name", "main"});
 const Bytes role = make_command({"ROLE"});
 const Bytes ping = make_command({"PING"});
-const Bytes setname = make_command({"CLIENT", "SETNAME", "test"});
+const Bytes setname = make_command({"CLIENT", "SETNAME", "keyferry-test"});
 
 std::string address_reply(std::uint16_t port) {
   return make_command({"127.0.0.1", std::to_string(port)});

@@ -186,8 +186,9 @@ TEST(ReplyScanner, TellsAboutEachElementOfAnExecForEverySplit) {
       "*5\r\n+OK\r\n:0\r\n-WRONGTYPE no\r\n*3\r\n:1\r\n:-2\r\n$2\r\n:7\r\n*0\r\n"
       "*-1\r\n-EXECABORT x\r\n*0\r\n*1\r\n$1\r\na\r\n";
   const std::vector<std::string> expected = {
-      "element",    "element 0", "element -WRONGTYPE no", "element -2", "element", "done",
-      "done null", "done -EXECABORT x", "done", "element", "done"};
+      "element", "element 0", "element -WRONGTYPE no", "element -2", "element",
+      "done",    "done null", "done -EXECABORT x",     "done",       "element",
+      "done"};
 
   test::for_each_split(bytes, [&](const std::vector<ByteView>& pieces) {
     EXPECT_EQ(scan_elements(pieces), expected);

@@ -76,6 +76,7 @@ SinkRun::SinkRun(FakeTarget& to, std::size_t nodes) : target(to) {
   options.target.connect_timeout_ms = 2000;
   options.target.reply_timeout_ms = 2000;
   options.target_lanes_per_node = 2;
+  options.delivery_mode = Delivery::at_least_once;  // sink/serial_lane has tests of its own
   options.errors_dead_letter_file = dir.file("letters.resp");
 }
 

@@ -63,9 +63,9 @@ Task<Error> decode(Bench& bench) {
     if (std::holds_alternative<Intake::Closed>(*item)) co_return Error();
     if (const auto* sync = std::get_if<Intake::FullSync>(&*item)) {
       const std::uint64_t length = sync->frame->length.value_or(0);
-      bench.full_syncs.push_back(sync->position.replid + " " +
-                                 std::to_string(sync->position.offset) + " " +
-                                 (sync->frame->length ? std::to_string(length) : sync->frame->mark));
+      bench.full_syncs.push_back(
+          sync->position.replid + " " + std::to_string(sync->position.offset) + " " +
+          (sync->frame->length ? std::to_string(length) : sync->frame->mark));
       bench.payload.clear();
       bench.snapshot_bytes = length;
     }

@@ -33,11 +33,6 @@ std::vector<int> databases_with_keys(Keyspace& side) {
   return result;
 }
 
-// The link's own records in the target are no data of the source.
-bool is_own_key(const std::string& key) {
-  return key.rfind("keyferry:", 0) == 0;
-}
-
 void read_node(RespClient& node, int db, const ReadFeatures& features, Table& table) {
   const std::string prefix = std::to_string(db) + ":";
   std::string cursor = "0";
@@ -45,9 +40,8 @@ void read_node(RespClient& node, int db, const ReadFeatures& features, Table& ta
     const Reply page = node.must({"SCAN", cursor, "COUNT", "1000"});
     cursor = page.items.at(0).text;
     std::vector<std::string> keys;
-    for (const Reply& key : page.items.at(1).items) {
-      if (!is_own_key(key.text)) keys.push_back(key.text);
-    }
+    for (const Reply& key : page.items.at(1).items)
+      keys.push_back(key.text);
     const std::vector<KeyImage> images = read_keys(node, keys, features);
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (images[i].type == "none") continue;

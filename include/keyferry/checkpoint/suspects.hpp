@@ -1,5 +1,6 @@
-// Keys whose value in the target can no longer be derived from the stream alone (a TTL command found
-// the key gone, replies were lost with a connection, ...). Each is copied again from the source
+// Keys whose value in the target can no longer be derived from the stream alone (a TTL command
+// found the key gone, replies were lost with a connection, ...). Each is copied again from the
+// source
 // ("healed") before the link may call itself synced. Bounded; pure; knows no connection.
 //
 //   suspect --take--> healing --healed--> (gone)

@@ -39,7 +39,8 @@ struct Batch {
   std::vector<SlabRef> slabs;
   Offset end = 0;  // stream offset behind everything this batch covers, control commands included
   std::int32_t db = 0;  // selected behind it
-  // Some of it may have been executed at the source so long ago that the target's clock has moved on.
+  // Some of it may have been executed at the source so long ago that the target's clock has moved
+  // on.
   bool is_late = false;
   TimePoint received;
 

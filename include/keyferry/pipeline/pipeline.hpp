@@ -119,7 +119,8 @@ class Pipeline {
   TimePoint snapshot_began_{};
 
   // going on where the target is
-  std::optional<Record> resume_;  // what the stream will begin from
+  std::optional<Record> resume_;       // what the stream will begin from
+  bool was_lost_ = false;              // the target lost what it had: a full sync follows
   std::vector<TimePoint> full_syncs_;  // begun within the last hour, but for the first
   bool gate_closed_ = false;  // nothing is decoded: keys are being copied at a known offset
   Signal gate_;

@@ -49,9 +49,9 @@ class ReplyScanner {
   std::string error_;
   bool top_level_error_ = false;
   bool null_ = false;
-  bool fresh_ = true;         // nothing of the reply has been read
+  bool fresh_ = true;          // nothing of the reply has been read
   bool element_fresh_ = true;  // nothing of the outermost array's next element has been read
-  bool all_given_ = false;    // the last element was given out, `done` is still due
+  bool all_given_ = false;     // the last element was given out, `done` is still due
   std::int64_t lowest_integer_ = no_integer;
 };
 

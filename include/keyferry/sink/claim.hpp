@@ -1,10 +1,11 @@
-// The right to write to a standalone target, kept in the target itself: a lease that only one living
-// instance of a link holds, a fence that outlives it, and the record of how far the link is
-// (checkpoint/record). Reads and writes these by hand; the record of every transaction is written by
-// sink/serial_lane. Pipeline thread only.
+// The right to write to a standalone target, kept in the target itself: a lease that only one
+// living instance of a link holds, a fence that outlives it, and the record of how far the link is
+// (checkpoint/record). Reads and writes these by hand; the record of every transaction is written
+// by sink/serial_lane. Pipeline thread only.
 //
 // Taking over:  lease (SET NX PX, waits for the old one to expire)
-//            -> the predecessor's connections are killed -> fence := our token -> the record is read
+//            -> the predecessor's connections are killed -> fence := our token -> the record is
+//            read
 #pragma once
 
 #include <optional>

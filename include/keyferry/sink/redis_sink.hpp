@@ -221,6 +221,7 @@ class RedisSink {
   Task<Error> check_claims(const rdb::Event& key, std::vector<rdb::Rewriter::Claims> claims);
 
   // refusals (settle.cpp)
+  static std::string describe(const Unit& unit);
   void on_refused(Lane& lane, HeldUnit held, const std::string& error);
   void hold_slot(Lane& lane, Slot slot, Lane::Freeze why);
   void on_thawed(Slot slot);
@@ -251,9 +252,9 @@ class RedisSink {
   std::unique_ptr<Claim> claim_;  // exactly once only, like serial_
   std::unique_ptr<SerialLane> serial_;
   SerialEvents serial_events_;
-  Record generation_;           // of the snapshot or stream under way; generation 0: none yet
-  Offset applied_before_ = 0;   // commands up to here are in the target already
-  bool stream_void_ = false;    // what comes is of a stream that will begin again elsewhere
+  Record generation_;          // of the snapshot or stream under way; generation 0: none yet
+  Offset applied_before_ = 0;  // commands up to here are in the target already
+  bool stream_void_ = false;   // what comes is of a stream that will begin again elsewhere
   Suspects suspects_;
   std::optional<KeyCopies> copies_;
   std::set<std::int32_t> known_dbs_{0};
@@ -262,7 +263,7 @@ class RedisSink {
     std::vector<std::pair<std::size_t, Unit>> units;  // offset of the wire, unit
   };
   std::vector<Loading> loading_;  // per lane: snapshot commands being collected
-  std::uint64_t epoch_ = 0;  // grows when everything queued is given up
+  std::uint64_t epoch_ = 0;       // grows when everything queued is given up
   struct LoadState {
     rdb::Dialect dialect;
     rdb::ChoiceRules rules;

@@ -1,11 +1,12 @@
-// The stream to a standalone target, exactly once: every command goes inside a transaction that also
-// writes the record of how far the stream has come, and a transaction is executed only after the one
-// before it has been judged. One connection, total order. Where a unit comes from, what a refusal
-// means for the link, and who heals a suspect is redis_sink's. Pipeline thread only.
+// The stream to a standalone target, exactly once: every command goes inside a transaction that
+// also writes the record of how far the stream has come, and a transaction is executed only after
+// the one before it has been judged. One connection, total order. Where a unit comes from, what a
+// refusal means for the link, and who heals a suspect is redis_sink's. Pipeline thread only.
 //
 //   queue_:  [ executing | open | waiting ]       WATCH fence, GET fence     (behind each EXEC)
 //             ^judged_    ^open_begin_ ^write_    MULTI, commands ...        (as they come: open)
-//                                                 SELECT 0, SET record, EXEC (when the last one is judged)
+//                                                 SELECT 0, SET record, EXEC (when the last one is
+//                                                 judged)
 //
 // A refused transaction takes the open one behind it back (DISCARD), so nothing overtakes. After a
 // lost connection the record says whether the executing one took place; its replies are then
@@ -29,8 +30,8 @@ struct SerialEvents {
   std::function<bool()> any_suspect;
   // A copy of a suspect key has been applied.
   std::function<void(const Unit&)> healed;
-  // Refused for good: before (`executed` false: the lane goes on without it when the result is true)
-  // or while the transaction ran.
+  // Refused for good: before (`executed` false: the lane goes on without it when the result is
+  // true) or while the transaction ran.
   std::function<bool(HeldUnit, const std::string& error, bool executed)> refused;
   // A refusal that passes; counted.
   std::function<void(const std::string& error)> retried;

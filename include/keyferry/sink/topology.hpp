@@ -55,8 +55,6 @@ class TargetNodes {
 
   // Of the first master; nullopt where TIME is not allowed.
   Task<Result<std::optional<std::int64_t>>> clock_ahead_ms();
-  // Sends one command to every master; the first error reply or failure ends it.
-  Task<Error> tell_all(Bytes command);
   // Whether any master holds a key, but for those of `except` (standalone).
   Task<Error> find_keys(bool& found, std::vector<std::string> except);
   // A command by hand, over a connection that is kept for that node; callers take turns.

@@ -1,6 +1,7 @@
-// What one write to a target carries: views into slabs where they lie, small scattered pieces copied
-// together, and a few words of our own. Holds the cargos the views point into, since a server that
-// answers before it has read everything must not free them under the write. Pipeline thread only.
+// What one write to a target carries: views into slabs where they lie, small scattered pieces
+// copied together, and a few words of our own. Holds the cargos the views point into, since a
+// server that answers before it has read everything must not free them under the write. Pipeline
+// thread only.
 #pragma once
 
 #include <deque>

@@ -1,5 +1,5 @@
-// Reads keys from the source together with the stream offset they stand for, in one step (MULTI), over
-// a connection of its own. Pipeline thread only.
+// Reads keys from the source together with the stream offset they stand for, in one step (MULTI),
+// over a connection of its own. Pipeline thread only.
 #pragma once
 
 #include <utility>

@@ -32,7 +32,7 @@ class StreamDecoder {
   // A GETACK came since the last call: where the stream stood behind it.
   bool take_getack(Offset& end);
 
-  std::int32_t db() const { return db_; }  // selected there
+  std::int32_t db() const { return db_; }    // selected there
   Offset offset() const { return offset_; }  // behind the last whole command decoded
 
  private:
@@ -53,7 +53,7 @@ class StreamDecoder {
   std::size_t args_before_ = 0;  // size of batch_->args before the command being looked at
   std::size_t group_start_ = 0;  // index of the open group's MULTI in batch_->commands
   bool in_group_ = false;
-  Offset group_offset_ = 0;  // stream offset before the open group's MULTI
+  Offset group_offset_ = 0;    // stream offset before the open group's MULTI
   std::int32_t group_db_ = 0;  // selected there
 
   std::string last_name_;  // most streams repeat one name

@@ -1,0 +1,312 @@
+// Exactly once on a standalone target: whatever breaks, the target ends equal to the source, with
+// every relative command applied once. Each test provokes one failure of the house contract.
+#include <csignal>
+
+#include "link.hpp"
+#include "support/fault_proxy.hpp"
+
+namespace keyferry::test {
+namespace {
+
+const std::vector<std::string> quick_lease = {"--set", "delivery.lease_s=1"};
+
+std::vector<std::string> with(std::vector<std::string> more) {
+  more.insert(more.begin(), quick_lease.begin(), quick_lease.end());
+  return more;
+}
+
+LiveOptions busy(std::uint64_t seed) {
+  LiveOptions live;
+  live.dataset.keys = 1500;
+  live.dataset.seed = seed;
+  live.seed = seed + 1;
+  live.commands_per_s = 3000;
+  return live;
+}
+
+void expect_equal_after_drain(RedisServer& source, RedisServer& target, Keyferry& link) {
+  drain(link);
+  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
+}
+
+void increment(RedisServer& source, const std::string& key, int times) {
+  RespClient client = source.client();
+  for (int i = 0; i < times; ++i)
+    client.must({"INCR", key});
+}
+
+TEST(ExactlyOnce, KillNineLosesAndRepeatsNothing) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  const LiveOptions live = busy(41);
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  LiveWriter writer(source, live);
+  for (int i = 0; i < 5; ++i) {
+    std::this_thread::sleep_for(Millis{300 + 130 * i});
+    link.process().kill9();
+    link.run(source.uri(), target.uri(), quick_lease);
+    wait_streaming(link);
+  }
+  writer.stop();
+
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << "it went on where it was";
+}
+
+TEST(ExactlyOnce, ABrokenTargetConnectionRepeatsNothing) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  FaultProxy proxy(target.host(), target.port());
+  const LiveOptions live = busy(42);
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), proxy.uri(), quick_lease);
+  wait_streaming(link);
+  LiveWriter writer(source, live);
+  for (int i = 0; i < 12; ++i) {
+    std::this_thread::sleep_for(Millis{150});
+    proxy.cut_after(i % 2 == 0 ? Direction::to_server : Direction::to_client,
+                    static_cast<std::uint64_t>(1000 + 7919 * i));
+  }
+  std::this_thread::sleep_for(Millis{300});
+  writer.stop();
+
+  expect_equal_after_drain(source, target, link);
+  EXPECT_GT(proxy.cuts(), 6u);
+}
+
+TEST(ExactlyOnce, FlushesAndSwapsKeepTheRecord) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  RespClient client = source.client();
+  for (const Args& flush : {Args{"FLUSHALL"}, Args{"FLUSHDB"}, Args{"SWAPDB", "0", "5"}}) {
+    increment(source, "a", 50);
+    client.must(flush);
+    increment(source, "a", 30);
+    const std::string a = client.must({"GET", "a"}).text;
+    ASSERT_TRUE(wait_for(Millis{10000},
+                         [&] {
+                           return target.command({"GET", "a"}).text == a;
+                         }))
+        << flush[0] << "\n"
+        << link.output();
+    link.process().kill9();
+    increment(source, "a", 10);
+    link.run(source.uri(), target.uri(), quick_lease);
+    wait_streaming(link);
+  }
+
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+TEST(ExactlyOnce, MemoryThatComesAndGoesRepeatsNothing) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  const LiveOptions live = busy(43);
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  LiveWriter writer(source, live);
+  for (int i = 0; i < 4; ++i) {
+    target.command({"CONFIG", "SET", "maxmemory", "1"});
+    std::this_thread::sleep_for(Millis{400});
+    target.command({"CONFIG", "SET", "maxmemory", "0"});
+    std::this_thread::sleep_for(Millis{300});
+  }
+  writer.stop();
+
+  EXPECT_NE(link.status("counters.retried"), "0");
+  expect_equal_after_drain(source, target, link);
+}
+
+// At the target the keys expire by its own clock while the link is stalled; at the source they were
+// renewed in time.
+TEST(ExactlyOnce, KeysRenewedDuringAnOutageAreHealed) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  FaultProxy proxy(source.host(), source.port());
+  RespClient client = source.client();
+  const auto renew = [&](int i, const std::string& ttl_ms) {
+    const std::string n = std::to_string(i);
+    client.must({"PEXPIRE", "plain" + n, ttl_ms});
+    client.must({"HINCRBY", "session" + n, "hits", "1"});
+    client.must({"PEXPIRE", "session" + n, ttl_ms});
+  };
+  for (int i = 0; i < 50; ++i) {
+    client.must({"SET", "plain" + std::to_string(i), "v"});
+    client.must({"HSET", "session" + std::to_string(i), "user", "u", "hits", "0"});
+    renew(i, "3000");
+  }
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(proxy.uri(), target.uri(), quick_lease);
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+
+  proxy.stall();
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(Millis{1000});
+    for (int i = 0; i < 50; ++i)
+      renew(i, round < 4 ? "3000" : "100000");
+  }
+  proxy.resume();
+
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  EXPECT_NE(link.status("counters.healed_keys"), "0");
+  expect_equal_after_drain(source, target, link);
+}
+
+TEST(ExactlyOnce, ATargetThatLostAcknowledgedWritesIsBroughtUpAgain) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  increment(source, "a", 100);
+  ASSERT_TRUE(link.wait_synced(Millis{10000}));
+  ASSERT_TRUE(wait_for(Millis{5000}, [&] { return target.command({"GET", "a"}).text == "100"; }));
+  target.command({"SAVE"});
+  increment(source, "a", 100);
+  ASSERT_TRUE(wait_for(Millis{5000}, [&] { return target.command({"GET", "a"}).text == "200"; }));
+
+  target.kill9();
+  increment(source, "a", 100);
+  target.restart();
+
+  EXPECT_TRUE(wait_for(Millis{20000}, [&] {
+    return target.command({"GET", "a"}).text == "300";
+  })) << link.output();
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+TEST(ExactlyOnce, ATargetThatComesBackEmptyIsCopiedAgain) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  const LiveOptions live = busy(44);
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  increment(source, "a", 100);
+  ASSERT_TRUE(link.wait_synced(Millis{10000}));
+
+  target.kill9();
+  target.restart();
+
+  ASSERT_TRUE(wait_for(Millis{20000}, [&] {
+    return target.command({"GET", "a"}).text == "100";
+  })) << link.output();
+  wait_streaming(link);
+  expect_equal_after_drain(source, target, link);
+}
+
+TEST(ExactlyOnce, ASecondInstanceIsRefusedAndAStandbyTakesOver) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  Keyferry first(KEYFERRY_BINARY);
+  Keyferry second(KEYFERRY_BINARY);
+  first.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(first);
+  second.run(source.uri(), target.uri(), quick_lease);
+  ASSERT_EQ(second.wait_exit(Millis{10000}).value_or(-1), 2) << second.output();
+  EXPECT_NE(second.output().find("another instance runs this link"), std::string::npos);
+
+  second.run(source.uri(), target.uri(), with({"--standby"}));
+  increment(source, "a", 100);
+  first.process().kill9();
+  increment(source, "a", 100);
+
+  wait_streaming(second);
+  expect_equal_after_drain(source, target, second);
+}
+
+// What a predecessor wrote into a hop that buffers must not arrive behind what its successor wrote.
+TEST(ExactlyOnce, BytesOfADeadInstanceThatArriveLateDoNothing) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  FaultProxy proxy(target.host(), target.port());
+  Keyferry first(KEYFERRY_BINARY);
+  first.run(source.uri(), proxy.uri(), quick_lease);
+  wait_streaming(first);
+  increment(source, "a", 10);
+  ASSERT_TRUE(first.wait_synced(Millis{10000}));
+
+  proxy.stall();
+  increment(source, "a", 500);
+  std::this_thread::sleep_for(Millis{300});
+  first.process().send_signal(SIGSTOP);
+  Keyferry second(KEYFERRY_BINARY);
+  second.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(second, Millis{15000});
+  increment(source, "a", 5);
+  ASSERT_TRUE(second.wait_synced(Millis{10000}));
+  proxy.resume();
+  first.process().send_signal(SIGCONT);
+
+  EXPECT_EQ(first.wait_exit(Millis{10000}).value_or(-1), 2) << first.output();
+  EXPECT_EQ(target.command({"GET", "a"}).text, "515");
+  expect_equal_after_drain(source, target, second);
+}
+
+TEST(ExactlyOnce, AKillInsideTheSnapshotStartsItAgain) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  const LiveOptions live = busy(45);
+  LiveOptions large = live;
+  large.dataset.keys = 30000;
+  fill(source, large.dataset);
+  FaultProxy proxy(source.host(), source.port());
+  proxy.throttle(Direction::to_client, 1024 * 1024);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(proxy.uri(), target.uri(), quick_lease);
+  ASSERT_TRUE(link.wait_until(
+      [](const std::string& json) {
+        return std::atoi(json_field(json, "snapshot.keys_done").c_str()) > 1000;
+      },
+      Millis{20000}))
+      << link.output();
+  link.process().kill9();
+  source.command({"FLUSHALL"});
+  increment(source, "a", 10);
+  proxy.throttle(Direction::to_client, 0);
+
+  link.run(proxy.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+
+  expect_equal_after_drain(source, target, link);
+}
+
+TEST(ExactlyOnce, ASourceThatFailedOverGoesOnFromItsReplica) {
+  RedisServer source = source_server();
+  RedisServer replica =
+      source_server({"--replicaof", source.host() + " " + std::to_string(source.port())});
+  RedisServer target = source_server();
+  FaultProxy proxy(source.host(), source.port());
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return replica.info("master_link_status") == "up"; }));
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), with({"--set", "delivery.link=moving"}));
+  wait_streaming(link);
+  increment(source, "a", 100);
+  ASSERT_TRUE(link.wait_synced(Millis{10000}));
+  ASSERT_TRUE(wait_for(Millis{5000}, [&] { return replica.command({"GET", "a"}).text == "100"; }));
+  link.process().kill9();
+  replica.command({"REPLICAOF", "NO", "ONE"});
+  increment(replica, "a", 11);
+
+  link.run(replica.uri(), target.uri(), with({"--set", "delivery.link=moving"}));
+  wait_streaming(link);
+
+  drain(link);
+  EXPECT_EQ(describe(compare(replica, target)), "") << link.output();
+  EXPECT_EQ(replica.info("sync_full"), "0");
+}
+
+}  // namespace
+}  // namespace keyferry::test
