@@ -38,6 +38,7 @@ class FerryLink {
   std::optional<test::RedisServer> server_;
   std::optional<test::RedisCluster> cluster_;
   std::vector<test::RespClient> masters_;
+  bool exactly_once_;
   test::Keyferry ferry_;
   test::RespClient http_;  // kept open: a connection per question would cost keyferry CPU
   std::string status_;

@@ -4,7 +4,7 @@ _keyferry() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command= word
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run|check|status|drain|pause|resume|stop|cutover|config) [ -n "$command" ] || command=$word ;;
+      run|check|status|drain|pause|resume|stop|cutover|config|inspect) [ -n "$command" ] || command=$word ;;
       show|names) [ "$command" = config ] && command="config $word" ;;
     esac
   done
@@ -25,12 +25,13 @@ _keyferry() {
   local client='--http --token-file --help'
   local words
   case $command in
-    '') words='run check status drain pause resume stop cutover config --help --version' ;;
+    '') words='run check status drain pause resume stop cutover config inspect --help --version' ;;
     run|'config show') words=$link ;;
     check) words="$link --json" ;;
     cutover) words="$link --token-file --undo-fence" ;;
     status) words="$client --watch --json" ;;
     drain|pause|resume|stop) words=$client ;;
+    inspect) words='--json --help' ;;
     config) words='show names --help' ;;
     *) words=--help ;;
   esac

@@ -20,6 +20,7 @@ _keyferry() {
     'stop:apply what has been received, then end'
     'cutover:hand over to the target'
     'config:look at the configuration'
+    'inspect:show what is in a snapshot'
   )
   link=(
     '--config[YAML file with options]:file:_files'
@@ -50,6 +51,7 @@ _keyferry() {
     check) _arguments $link '--json[the findings as JSON]' ;;
     status) _arguments $client '--watch[show it again each second]' '--json[the JSON of GET /status]' ;;
     drain|pause|resume|stop) _arguments $client ;;
+    inspect) _arguments '1:snapshot:_files' '--json[one JSON object per key]' '--help[show help]' ;;
     config)
       if (( CURRENT == 3 )); then
         compadd -- show names --help

@@ -42,6 +42,11 @@ Task<Error> Pipeline::begin_stream(Intake::FullSync start) {
   sink_.begin_stream(std::move(record));
   on_progress();
   psync_.ack_now();
+  if (options_.stop_when == StopWhen::snapshot && !draining_) {
+    log_info("the snapshot was applied by an earlier run");
+    reached_goal_ = true;
+    finish_received();
+  }
   co_return Error();
 }
 

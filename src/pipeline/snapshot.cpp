@@ -12,7 +12,7 @@ constexpr std::size_t whole_max_bytes = 64 * 1024;
 
 Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   full_sync_ = std::move(full_sync);
-  const bool again = source_.full_syncs > 1 || resume_ || sink_.knows_link();
+  const bool again = source_.full_syncs > 1 || resume_ || sink_.has_remains();
   // A snapshot that broke off is asked for again by psync, which counts for itself.
   const bool is_resync = resume_ || in_stream_ || std::exchange(was_lost_, false);
   const bool had_stream = in_stream_;
@@ -34,16 +34,19 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
     if (error) co_return error;
     // Keys that were deleted at the source meanwhile are in no snapshot; a real replica empties
     // itself as well.
-    if (!sink_.target_was_empty()) {
+    const bool mirrors = options_.snapshot_mirror && !is_resync;
+    if (!sink_.target_was_empty() && !mirrors) {
       co_return Error(
           Errc::history_lost,
           "the source asks for another full sync, but the target held keys before this link began, "
           "so keys "
           "deleted meanwhile cannot be told from those; start again with target.before: flush");
     }
-    log_warn("another full sync: emptying the target first");
-    error = co_await sink_.flush_all();
-    if (error) co_return error;
+    if (!mirrors) {
+      log_warn("another full sync: emptying the target first");
+      error = co_await sink_.flush_all();
+      if (error) co_return error;
+    }
   }
   Error error =
       co_await sink_.begin_generation(full_sync_.position.replid, full_sync_.position.offset);

@@ -68,6 +68,7 @@ Task<Error> RedisSink::open() {
   if (!error && options_.snapshot_mirror && options_.snapshot_enabled && !resumable())
     error = co_await note_existing_keys();
   if (error) co_return error;
+  if (serial_) serial_->import_source = !load_.import_mode.empty();
   lay_lanes();
   for (Slot slot = 0; slot < slot_count; ++slot)
     lane_of_slot_[slot] = lane_for(slot);
@@ -82,21 +83,21 @@ Task<Error> RedisSink::open() {
 // What is in the target before the link begins. A link that goes on, or begins again, finds its own
 // data there.
 Task<Error> RedisSink::prepare() {
-  if (is_exactly_once() && claim_->found()) {
-    target_was_empty_ = claim_->found()->owns_target;
-    co_return Error();
-  }
+  has_remains_ = is_exactly_once() && claim_->found();
+  target_was_empty_ = has_remains_ && claim_->found()->owns_target;
+  if (resumable()) co_return Error();
   bool has_keys = false;
   Error error = co_await nodes_.find_keys(has_keys, own_keys_in_target());
   if (error) co_return error;
-  target_was_empty_ = !has_keys;
-  if (has_keys && options_.target_before == TargetBefore::must_be_empty) {
+  if (!has_remains_) target_was_empty_ = !has_keys;
+  if (has_keys && !has_remains_ && options_.target_before == TargetBefore::must_be_empty) {
     co_return Error(Errc::usage, "the target holds keys, and target.before is must_be_empty");
   }
   if (has_keys && options_.target_before == TargetBefore::flush) {
     log_info("emptying the target: target.before=flush");
     error = co_await flush_all();
     if (error) co_return error;
+    has_remains_ = false;
   }
   if (!target_was_empty_)
     log_warn("the target already holds keys; those that the source does not have will stay");

@@ -68,6 +68,11 @@ Task<Error> SerialLane::run() {
 Task<Error> SerialLane::connect() {
   Error error = co_await connection_.open(options_.target, target_, "stream");
   if (error) co_return error;
+  if (import_source) {
+    const Bytes command = make_command({"CLIENT", "IMPORT-SOURCE", "ON"});
+    auto reply = co_await connection_.call(command, Millis(options_.target.connect_timeout_ms));
+    if (!reply) co_return reply.error();
+  }
   auto record = co_await claim_.greet(connection_, client_id_);
   if (!record) co_return record.error();
   co_return catch_up_with(*record);

@@ -61,6 +61,35 @@ Digest parse_in_pieces(ByteView bytes) {
   return digest;
 }
 
+// The same over the overload that goes on where it stopped.
+Digest parse_on_in_pieces(ByteView bytes) {
+  Digest digest;
+  fuzz::Cuts cuts(bytes);
+  CommandProgress progress;
+  std::vector<ByteView> args{"untouched"};
+  std::size_t start = 0;
+  std::size_t delivered = 0;
+  while (delivered < bytes.size() && !digest.is_corrupt) {
+    delivered += cuts.next(bytes.size() - delivered);
+    for (;;) {
+      fuzz::ExactBuffer buffer;
+      const ByteView offered = buffer.hold(bytes.substr(start, delivered - start));
+      args.resize(1);
+      const CommandParse parse = parse_command(offered, args, progress);
+      if (parse.status != CommandParse::Status::command) {
+        fuzz::require(args.size() == 1, "arguments stay as they were without a command");
+        digest.is_corrupt = parse.status == CommandParse::Status::corrupt;
+        break;
+      }
+      for (std::size_t i = 1; i < args.size(); ++i)
+        digest.add(args[i]);
+      digest.add(offered.substr(0, parse.size));
+      start += parse.size;
+    }
+  }
+  return digest;
+}
+
 // Feeds one delivery to the scanner.
 void scan(ReplyScanner& scanner, ByteView bytes, Digest& digest) {
   fuzz::ExactBuffer buffer;
@@ -78,6 +107,28 @@ void scan(ReplyScanner& scanner, ByteView bytes, Digest& digest) {
           fmt::format("{}{}{}", scanner.error(), scanner.is_top_level_error(), scanner.is_null()));
     }
   }
+}
+
+// The replies as those of EXEC, element by element.
+Digest scan_elements(ByteView bytes, bool whole) {
+  Digest digest;
+  ReplyScanner scanner;
+  fuzz::Cuts cuts(bytes);
+  for (std::size_t at = 0; at < bytes.size() && !digest.is_corrupt;) {
+    const std::size_t size = whole ? bytes.size() : cuts.next(bytes.size() - at);
+    fuzz::ExactBuffer buffer;
+    ByteView unread = buffer.hold(bytes.substr(at, size));
+    at += size;
+    while (!unread.empty() || scanner.owes_done()) {
+      const ReplyScanner::Status status = scanner.next_element(unread);
+      if (status == ReplyScanner::Status::need_more) break;
+      digest.is_corrupt = status == ReplyScanner::Status::corrupt;
+      if (digest.is_corrupt) break;
+      digest.add(fmt::format("{}{}{}{}", static_cast<int>(status), scanner.error(),
+                             scanner.is_null(), scanner.lowest_integer()));
+    }
+  }
+  return digest;
 }
 
 Digest scan_in_pieces(ByteView bytes) {
@@ -101,6 +152,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Digest commands;
   take_commands(bytes, commands);
   fuzz::require(commands == parse_in_pieces(bytes), "pieces parse like the whole");
+
+  fuzz::require(commands == parse_on_in_pieces(bytes), "going on parses like the whole");
+  fuzz::require(scan_elements(bytes, true) == scan_elements(bytes, false),
+                "pieces give the elements of the whole");
 
   Digest replies;
   ReplyScanner scanner;

@@ -90,8 +90,8 @@ class RedisSink {
   bool is_recorded() const { return serial_ == nullptr || serial_->is_recorded(); }
   // Gives the right to write away.
   Task<Error> let_go();
-  // The target has a record of this link, usable or not.
-  bool knows_link() const { return claim_ && claim_->found(); }
+  // The target holds what an earlier run of this link left there.
+  bool has_remains() const { return has_remains_; }
   std::uint64_t generation() const { return generation_.generation; }
 
   // Snapshot: keys in any order over all lanes; collected per lane and sent by 64 KiB, the rest by
@@ -288,6 +288,7 @@ class RedisSink {
   Error failure_;
   bool stopping_ = false;
   bool target_was_empty_ = false;
+  bool has_remains_ = false;
   bool refresh_wanted_ = false;
   std::int32_t last_db_ = 0;
 };

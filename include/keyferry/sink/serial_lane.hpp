@@ -63,6 +63,9 @@ class SerialLane {
   bool is_recorded() const { return !record_ || recorded_ >= noted_; }
   void check_timeout(TimePoint now);
 
+  // Says CLIENT IMPORT-SOURCE ON over every connection (Valkey 8.1). Set before run().
+  bool import_source = false;
+
   const HostPort& target() const { return target_; }
   std::uint64_t queued() const { return total_units_ - executing_.units - open_.units; }
   std::uint64_t in_flight() const { return executing_.units + open_.units; }
