@@ -88,8 +88,7 @@ Task<Error> RedisSink::greet_lane(Lane& lane, Connection& connection) {
   if (!record) co_return record.error();
   const std::optional<Record>& found = *record;
   const bool stands = found && found->generation == generation_.generation;
-  if (stands || generation_.replid.empty() || generation_.state == Record::State::complete)
-    co_return Error();
+  if (stands || !is_loading_) co_return Error();
   serial_events_.lost(found);
   co_return Error(Errc::unreachable, "the target lost the beginning of the snapshot");
 }
@@ -103,14 +102,18 @@ Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset
   generation_.options = fingerprint(options_);
   generation_.replid = replid;
   generation_.offset = generation_.judged = offset;
-  stream_void_ = false;
+  stream_void_ = is_loading_ = false;
   const Record record = generation_;
-  co_return co_await claim_->write(record);
+  Error error = co_await claim_->write(record);
+  is_loading_ = !error;  // from here on the target must know it
+  co_return error;
 }
 
 Task<Error> RedisSink::complete_generation(const std::string& replid, Offset offset,
                                            std::int32_t db) {
-  if (!claim_) co_return Error();
+  // Void: the target has lost what was loaded, and another full sync has been asked for.
+  if (!claim_ || stream_void_) co_return Error();
+  is_loading_ = false;
   generation_.state = Record::State::complete;
   generation_.replid = replid;
   generation_.offset = generation_.judged = offset;
@@ -124,7 +127,7 @@ Task<Error> RedisSink::complete_generation(const std::string& replid, Offset off
 void RedisSink::begin_stream(Record record) {
   if (!claim_) return;
   discard_stream();
-  stream_void_ = false;
+  stream_void_ = is_loading_ = false;
   applied_before_ = record.offset;
   generation_ = record;
   serial_->begin(std::move(record));
@@ -169,9 +172,9 @@ void RedisSink::heal(KeyCopies copies) {
   copies_ = std::move(copies);
 }
 
-// Its effect, or that of what came before it, is not what it was at the source: so are its keys.
+// Its effect, or that of what came before it, is not what it was at the source: so are its keys. A
+// copy whose answer got lost is made once more.
 void RedisSink::doubt(const Unit& unit) {
-  if (unit.is_copy) return;
   std::vector<ByteView> args;
   if (parse_command(unit.wire, args).status != CommandParse::Status::command) return;
   Command command;

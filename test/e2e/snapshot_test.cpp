@@ -109,12 +109,14 @@ TEST(Snapshot, KeysThatAreThereAreReplacedKeptOrAnError) {
     const std::string no_record = "delivery.mode=at_least_once";  // or it would go on
     Keyferry link(KEYFERRY_BINARY);
 
-    EXPECT_EQ(run_to_end(link, source, target, {bytes, no_record, "snapshot.on_existing_key=fail"}), 1);
+    EXPECT_EQ(run_to_end(link, source, target, {bytes, no_record, "snapshot.on_existing_key=fail"}),
+              1);
     EXPECT_NE(link.output().find("snapshot.on_existing_key is fail"), std::string::npos)
         << link.output();
     target.command({"FLUSHALL"});
     refill();
-    EXPECT_EQ(run_to_end(link, source, target, {bytes, no_record, "snapshot.on_existing_key=skip"}), 0)
+    EXPECT_EQ(run_to_end(link, source, target, {bytes, no_record, "snapshot.on_existing_key=skip"}),
+              0)
         << link.output();
     EXPECT_EQ(target.command({"GET", "a"}).text, "old");
     EXPECT_EQ(target.command({"GET", "b"}).text, "old");

@@ -254,6 +254,7 @@ class RedisSink {
   SerialEvents serial_events_;
   Record generation_;          // of the snapshot or stream under way; generation 0: none yet
   Offset applied_before_ = 0;  // commands up to here are in the target already
+  bool is_loading_ = false;    // a snapshot is under way and the target's record says so
   bool stream_void_ = false;   // what comes is of a stream that will begin again elsewhere
   Suspects suspects_;
   std::optional<KeyCopies> copies_;
