@@ -30,6 +30,15 @@ ByteView client_field(ByteView line, ByteView name) {
   return rest.substr(0, rest.find(' '));
 }
 
+template <class Use>
+void for_each_line(ByteView text, Use use) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    use(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
 std::string link_of(const Options& options) {
   if (!options.delivery_link.empty()) return options.delivery_link;
   std::string address = options.source.uri.path;
@@ -118,15 +127,14 @@ Task<Error> Claim::kill_predecessors() {
   }
   const std::string ours = options_.target.client_name;
   const std::string link = ours.substr(0, ours.rfind('-') + 1);
-  ByteView rest = reply->text;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    const ByteView line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+  std::vector<std::string> ids;
+  for_each_line(reply->text, [&](ByteView line) {
     const ByteView name = client_field(line, "name=");
-    if (!name.starts_with(link) || name.starts_with(ours)) continue;
-    const std::string id(client_field(line, "id="));
-    log_warn("killing a connection of an earlier instance: name={} id={}", name, id);
+    if (name.starts_with(link) && !name.starts_with(ours))
+      ids.emplace_back(client_field(line, "id="));
+  });
+  for (const std::string& id : ids) {
+    log_warn("killing a connection of an earlier instance: id={}", id);
     command = make_command({"CLIENT", "KILL", "ID", id});
     auto killed = co_await call(std::move(command));
     if (!killed) co_return killed.error();
@@ -216,9 +224,8 @@ Task<Result<std::optional<Record>>> Claim::greet(Connection& connection,
                                                  std::string& last_client_id) {
   const Millis limit(options_.target.reply_timeout_ms);
   if (!last_client_id.empty()) {
-    Bytes command = make_command({"CLIENT", "KILL", "ID", last_client_id});
-    auto killed = co_await connection.call(std::move(command), limit);
-    if (!killed) co_return killed.error();
+    Error error = co_await kill_remains(connection, last_client_id);
+    if (error) co_return error;
   }
   Bytes command = make_command({"CLIENT", "ID"});
   auto reply = co_await connection.call(std::move(command), limit);
@@ -241,6 +248,24 @@ Task<Result<std::optional<Record>>> Claim::greet(Connection& connection,
   Error error = co_await hold_fence(connection);
   if (error) co_return error;
   co_return record;
+}
+
+// Kills the connection of ours with this id, if the server still has it. A server that was
+// restarted has given the id to somebody else, whose name is another one.
+Task<Error> Claim::kill_remains(Connection& connection, const std::string& id) {
+  const Millis limit(options_.target.reply_timeout_ms);
+  Bytes command = make_command({"CLIENT", "LIST"});
+  auto reply = co_await connection.call(std::move(command), limit);
+  if (!reply) co_return reply.error();
+  bool ours = false;
+  for_each_line(reply->text, [&](ByteView line) {
+    ours = ours || (client_field(line, "id=") == id &&
+                    client_field(line, "name=").starts_with(options_.target.client_name));
+  });
+  if (!ours) co_return Error();
+  command = make_command({"CLIENT", "KILL", "ID", id});
+  auto killed = co_await connection.call(std::move(command), limit);
+  co_return killed ? Error() : killed.error();
 }
 
 // An error when somebody else's fence stands. A server that lost its data has lost ours as well.

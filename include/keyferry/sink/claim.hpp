@@ -54,6 +54,7 @@ class Claim {
   Task<Result<RespValue>> call(Bytes command);
   Task<Error> wait_for_lease();
   Task<Error> kill_predecessors();
+  Task<Error> kill_remains(Connection& connection, const std::string& id);
   Task<Error> renew();
   Task<Error> hold_fence(Connection& connection);
   Task<Error> set_fence(Connection& connection);
