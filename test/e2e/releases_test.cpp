@@ -1,11 +1,19 @@
 // A link between two servers of each release at hand, under a writer; and the snapshot of every
 // release into every other: equal, or what would be lost is named.
 #include <tuple>
+#include <utility>
 
 #include "e2e/link.hpp"
 
 namespace keyferry::test {
 namespace {
+
+std::pair<int, int> major_minor(const std::string& text) {
+  const std::size_t digits = text.find_first_of("0123456789");
+  if (digits == std::string::npos) return {8, 0};  // redis-next: what comes behind 8.0
+  const std::size_t dot = text.find('.', digits);
+  return {std::stoi(text.substr(digits)), std::stoi(text.substr(dot + 1))};
+}
 
 class Releases : public testing::TestWithParam<std::string> {};
 
@@ -17,6 +25,8 @@ TEST_P(Releases, CarriesSnapshotAndStream) {
   }
   RedisServer source(options);
   RedisServer target(options);
+  // Debian's moving releases may bring a newer one, never an older.
+  ASSERT_GE(major_minor(source.version()), major_minor(GetParam())) << source.version();
   LiveOptions live;
   live.dataset.keys = 2000;
   fill(source, live.dataset);
