@@ -5,15 +5,6 @@
 #include "keyferry/sink/redis_sink.hpp"
 
 namespace keyferry {
-namespace {
-
-// Fingerprint of the options that change what is applied: a record made under others would be
-// carried on with gaps.
-std::uint64_t fingerprint(const Options&) {
-  return 0;  // no such option yet
-}
-
-}  // namespace
 
 std::vector<std::string> RedisSink::own_keys_in_target() const {
   if (!claim_) return {};
@@ -99,7 +90,6 @@ Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset
   ++generation_.generation;
   generation_.state = Record::State::loading;
   generation_.owns_target = target_was_empty_;
-  generation_.options = fingerprint(options_);
   generation_.replid = replid;
   generation_.offset = generation_.judged = offset;
   stream_void_ = is_loading_ = false;
@@ -172,32 +162,32 @@ void RedisSink::heal(KeyCopies copies) {
   copies_ = std::move(copies);
 }
 
-// Its effect, or that of what came before it, is not what it was at the source: so are its keys. A
-// copy whose answer got lost is made once more.
-void RedisSink::doubt(const Unit& unit) {
+// The unit's keys; none for a command that nobody knows.
+template <class Use>
+void RedisSink::for_each_key_of(const Unit& unit, Use use) const {
   std::vector<ByteView> args;
   if (parse_command(unit.wire, args).status != CommandParse::Status::command) return;
   Command command;
   command.info = find_command(args[0]);
   const CommandInfo* info = info_of(command, args);
   if (info == nullptr) return;
-  for_each_key(*info, args, [&](std::size_t at) { suspects_.add(unit.db, args[at]); });
+  for_each_key(*info, args, [&](std::size_t at) { use(args[at]); });
+}
+
+// Its effect, or that of what came before it, is not what it was at the source: so are its keys. A
+// copy whose answer got lost is made once more.
+void RedisSink::doubt(const Unit& unit) {
+  for_each_key_of(unit, [&](ByteView key) { suspects_.add(unit.db, key); });
 }
 
 // Whether a key of the unit is suspect. What it did to its other keys is then as doubtful.
 bool RedisSink::explains(const Unit& unit, const std::string& error) {
   if (unit.is_copy) return false;
-  std::vector<ByteView> args;
-  if (parse_command(unit.wire, args).status != CommandParse::Status::command) return false;
-  Command command;
-  command.info = find_command(args[0]);
-  const CommandInfo* info = info_of(command, args);
-  if (info == nullptr) return false;
   std::size_t keys = 0;
   bool any = false;
-  for_each_key(*info, args, [&](std::size_t at) {
+  for_each_key_of(unit, [&](ByteView key) {
     ++keys;
-    any = any || suspects_.contains(unit.db, args[at]);
+    any = any || suspects_.contains(unit.db, key);
   });
   if (any && (keys > 1 || !error.empty())) doubt(unit);
   return any;

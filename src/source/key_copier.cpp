@@ -2,18 +2,10 @@
 
 #include <charconv>
 
+#include "keyferry/resp/reply_parser.hpp"
+
 namespace keyferry {
 namespace {
-
-// The value of "name:" in an INFO section.
-ByteView info_value(ByteView info, ByteView name) {
-  std::size_t at = info.find(name);
-  while (at != ByteView::npos && at > 0 && info[at - 1] != '\n')
-    at = info.find(name, at + 1);
-  if (at == ByteView::npos) return {};
-  const ByteView rest = info.substr(at + name.size());
-  return rest.substr(0, rest.find_first_of("\r\n"));
-}
 
 std::int64_t to_int(ByteView text) {
   std::int64_t value = 0;
@@ -80,8 +72,8 @@ Task<Result<KeyCopies>> KeyCopier::fetch_on(
   }
   KeyCopies copies;
   const ByteView info = exec.items.back().text;
-  copies.replid = info_value(info, "master_replid:");
-  copies.at = to_int(info_value(info, "master_repl_offset:"));
+  copies.replid = info_field(info, "master_replid");
+  copies.at = to_int(info_field(info, "master_repl_offset"));
   const std::int64_t now_ms = time_ms(exec.items.front());
   for (std::size_t i = 0; i < keys.size(); ++i) {
     KeyCopy copy;

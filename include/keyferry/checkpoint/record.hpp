@@ -9,7 +9,7 @@
 //   state      = "state=" ("loading" / "complete")  ; loading: a snapshot is being applied
 //   target     = "target=" ("own" / "shared")  ; own: the target held nothing when the link began
 //   db         = "db=" number                  ; selected in the stream behind `judged`
-//   options    = "options=" 16hex              ; fingerprint of what changes the data on its way
+//   options    = "options=" 16hex              ; fingerprint of what changes the data; 0: nothing
 //   judged     = "judged=" number              ; up to this offset every reply was read
 //   history    = replid ":" number             ; 40 hex digits, applied offset (>= judged)
 //

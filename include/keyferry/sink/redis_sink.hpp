@@ -191,6 +191,8 @@ class RedisSink {
   void bind_serial_events();
   Task<Error> greet_lane(Lane& lane, Connection& connection);
   void discard_stream();
+  template <class Use>
+  void for_each_key_of(const Unit& unit, Use use) const;
   void doubt(const Unit& unit);
   bool explains(const Unit& unit, const std::string& error);
   Task<Error> end_behind(HeldUnit held, std::string error);
