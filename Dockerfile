@@ -9,7 +9,7 @@ RUN cmake --preset release && cmake --build --preset release --target keyferry \
 
 FROM debian:12-slim
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends libfmt9 libspdlog1.10 libyaml-cpp0.7 libisal2 liblzf1 libssl3 ca-certificates \
+    && apt-get install -y -qq --no-install-recommends libfmt9 libspdlog1.10 libyaml-cpp0.7 libisal2 liblzf1 libssl3 zlib1g libzstd1 ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --no-create-home keyferry
 COPY --from=build /keyferry.bin /usr/bin/keyferry
