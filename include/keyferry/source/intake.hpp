@@ -36,6 +36,7 @@ class Intake {
     SlabRef slab;
     ByteView bytes;
     TimePoint received;
+    bool begins_file = false;  // what was open before it ends here (file sources; never spooled)
   };
   // A new snapshot begins, or (without a frame) the stream goes on behind `position`; everything
   // before it is void.
@@ -44,7 +45,8 @@ class Intake {
     std::optional<SnapshotFrame> frame;
   };
   struct Closed {};
-  using Item = std::variant<Closed, Chunk, FullSync>;
+  struct Ended {};  // everything has been handed over, and no more will come
+  using Item = std::variant<Closed, Chunk, FullSync, Ended>;
 
   Intake(const asio::any_io_executor& executor, SlabBudget& budget, Spool* spool,
          std::int64_t memory_max_bytes);
@@ -55,6 +57,8 @@ class Intake {
   Task<Error> push(Chunk chunk, std::function<SourcePressure()> pressure);
   // Hands over a new snapshot; returns when the decoder has taken it and everything older is gone.
   Task<void> restart(FullSync full_sync);
+  // Behind what was pushed comes nothing any more, unless it is restarted.
+  void end();
   void close();
 
   // --- the decoder's side
@@ -81,6 +85,7 @@ class Intake {
   std::int64_t memory_bytes_ = 0;
   std::int64_t spooling_bytes_ = 0;  // being written to the spool right now
   std::optional<FullSync> restart_;
+  bool ends_ = false;
   bool closed_ = false;
   std::optional<TimePoint> warned_full_;
 };
