@@ -67,6 +67,10 @@ void Pipeline::publish(TimePoint now) {
   if (keys_total_ > 0) s.snapshot_keys_total = keys_total_;
   s.snapshot_bytes_done = reader_ ? reader_->offset() : 0;
   s.snapshot_bytes_total = full_sync_.frame ? full_sync_.frame->length : std::nullopt;
+  if (file_) {
+    s.snapshot_bytes_done = file_->file_bytes_read();
+    if (!file_->files().is_standard_input) s.snapshot_bytes_total = file_->files().size_bytes();
+  }
   if (in_snapshot_ && keys_total_ > 0 && s.snapshot_keys_done > 0) {
     const double done = static_cast<double>(s.snapshot_keys_done);
     const double left = std::max(0.0, static_cast<double>(keys_total_) - done);

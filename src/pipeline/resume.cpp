@@ -24,7 +24,11 @@ void Pipeline::resume_at(const Record& record) {
   position.offset = record.judged;
   log_info("going on where the target is: replid={} offset={} judged={}", record.replid,
            record.offset, record.judged);
-  psync_.go_on_at(position);
+  if (file_) {
+    file_->go_on_at(position);
+  } else {
+    psync_.go_on_at(position);
+  }
 }
 
 // The source goes on at the position we asked for. Its history may have a new name by now.
@@ -65,7 +69,11 @@ void Pipeline::on_lost(std::optional<Record> found) {
   }
   resume_.reset();
   was_lost_ = true;
-  psync_.resync();
+  if (file_) {
+    file_->resync();
+  } else {
+    psync_.resync();
+  }
 }
 
 // Another full sync is about to begin.
