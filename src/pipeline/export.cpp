@@ -73,14 +73,18 @@ Task<Error> Export::run() {
 
 Task<Error> Export::open_ends() {
   if (file_) {
+    FileCheckRules rules;
+    rules.until = parse_time(options_.source_aof_until);
+    rules.may_be_torn = options_.source_aof_on_truncated == OnTruncated::keep;
     Error error = file_->open();
+    if (!error) error = co_await file_->check(rules);
     if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
     if (file_->files().is_append_only && !sink_.has_stream()) {
       co_return Error(Errc::usage,
                       "an append-only file cannot become an .rdb here: its commands would have to "
                       "be executed; load it into a server and take the snapshot from there");
     }
-    decoder_.read_annotations(parse_time(options_.source_aof_until));
+    decoder_.read_annotations(rules.until);
   } else {
     ServerIdentity source;
     Error error = co_await observer_.open(source);

@@ -1,6 +1,7 @@
 // Export: phases, the published status, and the progress line in the log.
 #include "keyferry/base/log.hpp"
 #include "keyferry/pipeline/export.hpp"
+#include "keyferry/pipeline/file_progress.hpp"
 
 namespace keyferry {
 namespace {
@@ -51,10 +52,6 @@ void Export::publish(TimePoint now) {
   if (keys_total_ > 0) s.snapshot_keys_total = keys_total_;
   s.snapshot_bytes_done = reader_ ? reader_->offset() : 0;
   s.snapshot_bytes_total = full_sync_.frame ? full_sync_.frame->length : std::nullopt;
-  if (file_) {
-    s.snapshot_bytes_done = file_->file_bytes_read();
-    if (!file_->files().is_standard_input) s.snapshot_bytes_total = file_->files().size_bytes();
-  }
   const std::int64_t rate_ms = elapsed_ms(rate_at_, now);
   if (rate_ms >= 1000) {
     const double seconds = static_cast<double>(rate_ms) / 1000;
@@ -82,6 +79,7 @@ void Export::publish(TimePoint now) {
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
   s.is_streaming = in_stream_;
+  if (file_) show_file_progress(*file_, s);
   s.lanes.push_back({sink_.path().empty() ? options_.target.uri.path : sink_.path(), 0, 0});
   if (result_) {
     s.last_error = result_.what;
@@ -98,7 +96,7 @@ void Export::log_progress(TimePoint now) {
   logged_at_ = now;
   has_logged_ = true;
   if (!logs_progress) return;
-  const auto lag = lag_.lag_bytes(now);
+  const auto lag = file_ ? board_.read()->lag_bytes : lag_.lag_bytes(now);
   log_info("progress: phase={} keys={} commands={} written_bytes={} lag_bytes={}",
            to_string(phase()), sink_.stats().keys - keys_before_, sink_.stats().commands,
            sink_.written_bytes(), lag ? std::to_string(*lag) : "unknown");

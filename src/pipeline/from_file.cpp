@@ -12,8 +12,12 @@ namespace keyferry {
 // Before anything is written to the target.
 Task<Error> Pipeline::open_files() {
   Error error = file_->open();
+  FileCheckRules rules;
+  rules.until = parse_time(options_.source_aof_until);
+  rules.may_be_torn = options_.source_aof_on_truncated == OnTruncated::keep;
+  if (!error) error = co_await file_->check(rules);
   if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
-  decoder_.read_annotations(parse_time(options_.source_aof_until));
+  decoder_.read_annotations(rules.until);
   co_return co_await sink_.open();
 }
 

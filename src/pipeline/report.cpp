@@ -1,5 +1,6 @@
 // Pipeline: phases, the published status, and the progress line in the log.
 #include "keyferry/base/log.hpp"
+#include "keyferry/pipeline/file_progress.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 
 namespace keyferry {
@@ -67,10 +68,6 @@ void Pipeline::publish(TimePoint now) {
   if (keys_total_ > 0) s.snapshot_keys_total = keys_total_;
   s.snapshot_bytes_done = reader_ ? reader_->offset() : 0;
   s.snapshot_bytes_total = full_sync_.frame ? full_sync_.frame->length : std::nullopt;
-  if (file_) {
-    s.snapshot_bytes_done = file_->file_bytes_read();
-    if (!file_->files().is_standard_input) s.snapshot_bytes_total = file_->files().size_bytes();
-  }
   if (in_snapshot_ && keys_total_ > 0 && s.snapshot_keys_done > 0) {
     const double done = static_cast<double>(s.snapshot_keys_done);
     const double left = std::max(0.0, static_cast<double>(keys_total_) - done);
@@ -115,6 +112,7 @@ void Pipeline::publish(TimePoint now) {
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
   s.is_streaming = in_stream_;
+  if (file_) show_file_progress(*file_, s);
   s.cutover = cutover_;
   for (const auto& lane : sink_.lanes()) {
     s.lanes.push_back({to_string(Endpoint{lane->target().host, lane->target().port}),
@@ -135,7 +133,7 @@ void Pipeline::log_progress(TimePoint now) {
   logged_at_ = now;
   has_logged_ = true;
   if (!logs_progress) return;
-  const auto lag = lag_.lag_bytes(now);
+  const auto lag = file_ ? board_.read()->lag_bytes : lag_.lag_bytes(now);
   if (in_snapshot_) {
     log_info("progress: phase={} keys={}{} bytes={} commands_per_s={:.0f}", to_string(phase()),
              sink_.stats().snapshot_keys - keys_before_,

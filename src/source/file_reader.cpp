@@ -51,7 +51,7 @@ Result<FileReader::Piece> FileReader::read_file(char* out, std::size_t size) {
   do {
     n = ::read(fd_, out, size);
   } while (n < 0 && errno == EINTR);
-  if (n < 0) return fail(fmt::format("at byte {}: {}", file_bytes_read_, std::strerror(errno)));
+  if (n < 0) return fail(fmt::format("at byte {}: {}", file_bytes_read(), std::strerror(errno)));
   piece.size = static_cast<std::size_t>(n);
   piece.at_end = n == 0;
   file_bytes_read_ += piece.size;
@@ -83,14 +83,14 @@ Result<FileReader::Piece> FileReader::read(char* out, std::size_t size) {
   while (true) {
     out_piece.size = decompressor_->read(unread_, out, size);
     if (!decompressor_->problem().empty()) {
-      return fail(fmt::format("before byte {}: {}", file_bytes_read_ - unread_.size(),
+      return fail(fmt::format("before byte {}: {}", file_bytes_read() - unread_.size(),
                               decompressor_->problem()));
     }
     if (out_piece.size > 0) return out_piece;
     if (at_end_) {
       out_piece.at_end = true;
       if (!decompressor_->may_end())
-        return fail(fmt::format("the compressed data is cut off at byte {}", file_bytes_read_));
+        return fail(fmt::format("the compressed data is cut off at byte {}", file_bytes_read()));
       return out_piece;
     }
     const auto piece = read_file(raw_.data(), raw_bytes);
@@ -109,7 +109,7 @@ Error FileReader::skip(std::uint64_t size) {
     if (piece->at_end) return fail("it is shorter than it was");
     size -= piece->size;
     if (!decompressor_ && size > 0 && unread_.empty() && fd_ != STDIN_FILENO) {
-      if (file_bytes_read_ + size > file_.size_bytes) return fail("it is shorter than it was");
+      if (file_bytes_read() + size > file_.size_bytes) return fail("it is shorter than it was");
       if (::lseek(fd_, static_cast<off_t>(size), SEEK_CUR) < 0) return fail(std::strerror(errno));
       file_bytes_read_ += size;
       size = 0;

@@ -1,48 +1,17 @@
 #include "keyferry/source/file_source.hpp"
 
 #include "keyferry/base/log.hpp"
-#include "keyferry/rdb/rdb_reader.hpp"
 
 namespace keyferry {
 namespace {
 
 constexpr std::size_t smallest_read_bytes = 64 * 1024;
-constexpr std::size_t big_value_bytes = std::size_t{1} << 20;
 
 // A file does not mind waiting for the target.
 SourcePressure no_pressure() {
   SourcePressure out;
   out.buffered_bytes = 0;
   return out;
-}
-
-// How many bytes the snapshot at the start of `file` has; 0 when there is none.
-Result<std::uint64_t> snapshot_bytes(const InputFile& file) {
-  FileReader input;
-  if (Error error = input.open(file)) return error;
-  rdb::RdbReader reader(big_value_bytes);
-  rdb::Event event;
-  Bytes buffer;
-  while (true) {
-    const std::size_t had = buffer.size();
-    buffer.resize(had + Slab::default_size_bytes);
-    const auto piece = input.read(buffer.data() + had, Slab::default_size_bytes);
-    if (!piece) return piece.error();
-    buffer.resize(had + piece->size);
-    if (reader.offset() == 0 && content_of(buffer) != FileContent::snapshot)
-      return std::uint64_t{0};
-    std::size_t at = 0;
-    std::size_t consumed = 0;
-    while (true) {
-      const auto status = reader.next(ByteView(buffer).substr(at), event, consumed);
-      if (status == rdb::RdbReader::Status::error) return reader.error();
-      if (status == rdb::RdbReader::Status::need_more) break;
-      at += consumed;
-      if (event.kind == rdb::Event::Kind::end) return reader.offset();
-    }
-    buffer.erase(0, at);
-    if (piece->at_end) return Error(Errc::corrupt, file.name + ": the snapshot is cut off");
-  }
 }
 
 }  // namespace
@@ -61,6 +30,17 @@ Error FileSource::open() {
   if (!files) return files.error();
   files_ = std::move(*files);
   return Error();
+}
+
+// Standard input cannot be read twice.
+Task<Error> FileSource::check(FileCheckRules rules) {
+  if (files_.is_standard_input) co_return Error();
+  log_info("looking through the files: count={} bytes={}", files_.files.size(),
+           files_.size_bytes());
+  std::function<Error()> work = [files = files_, rules, stop = stops_check_] {
+    return check_files(files, rules, *stop);
+  };
+  co_return co_await run_in_pool(std::move(work));
 }
 
 Task<Error> FileSource::run() {
@@ -95,6 +75,7 @@ Task<Error> FileSource::read_all() {
     Error error = co_await read_file(index);
     if (error) co_return error;
     finished_bytes_ += reader_->file_bytes_read();
+    reader_ = std::make_shared<FileReader>();
   }
   if (stopping_ || again_) co_return Error();
   // Files without a byte.
@@ -195,6 +176,8 @@ Task<Error> FileSource::find_start(std::size_t& index) {
   if (!is_one && *snapshot > 0) index = 1;
   while (index + 1 < files_.files.size() && left >= files_.files[index].size_bytes)
     left -= files_.files[index++].size_bytes;
+  for (std::size_t i = 0; i < index; ++i)
+    finished_bytes_ += files_.files[i].size_bytes;
   const auto skipped = left;
   starts_.assign(index + 1, -static_cast<std::int64_t>(skipped));
   std::function<Error()> open = [reader = reader_, file = files_.files[index], skipped] {
@@ -206,6 +189,7 @@ Task<Error> FileSource::find_start(std::size_t& index) {
 
 void FileSource::stop() {
   stopping_ = true;
+  *stops_check_ = true;
   halt_.notify();
 }
 

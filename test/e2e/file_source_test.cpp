@@ -129,6 +129,7 @@ TEST(SnapshotFile, WithADamagedByteOrACutEndIsRefusedWithItsPlace) {
     EXPECT_NE(link.output().find("damaged.rdb"), std::string::npos) << link.output();
     EXPECT_NE(link.output().find(one.text), std::string::npos) << link.output();
     EXPECT_EQ(link.output().find("done"), std::string::npos) << link.output();
+    EXPECT_EQ(target.command({"DBSIZE"}).integer, 0) << "damage is known before";
   }
 }
 
@@ -339,6 +340,7 @@ TEST_F(Tail, CutInsideACommandIsAnErrorUnlessToldToKeepTheRest) {
                                 std::to_string(whole_.size() - 21)),
             std::string::npos)
       << link_.output();
+  EXPECT_EQ(target_.command({"DBSIZE"}).integer, 0) << "damage is known before";
   EXPECT_EQ(load_tail(keep), 0) << link_.output();
   EXPECT_EQ(value().text, "9");
 }

@@ -3,7 +3,9 @@
 // something else is known before anything is written. Blocking; reads the disk.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -69,10 +71,10 @@ class FileReader {
   int fd_ = -1;
   bool is_first_ = true;
   bool at_end_ = false;
-  std::uint64_t file_bytes_read_ = 0;
-  std::unique_ptr<Decompressor> decompressor_;  // once the magic was seen; null: not compressed
-  Bytes raw_;                                   // read and not yet decompressed
-  ByteView unread_;                             // of raw_
+  std::atomic<std::uint64_t> file_bytes_read_{0};  // asked for while the pool reads
+  std::unique_ptr<Decompressor> decompressor_;     // once the magic was seen; null: not compressed
+  Bytes raw_;                                      // read and not yet decompressed
+  ByteView unread_;                                // of raw_
 };
 
 }  // namespace keyferry

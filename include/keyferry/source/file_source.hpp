@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "keyferry/source/file_check.hpp"
 #include "keyferry/source/file_set.hpp"
 #include "keyferry/source/intake.hpp"
 #include "keyferry/source/psync.hpp"
@@ -22,6 +23,8 @@ class FileSource {
 
   // Looks at the files. Errors: Errc::corrupt, naming the file.
   Error open();
+  // Reads all of them once, so that damage is known before the target is touched.
+  Task<Error> check(FileCheckRules rules);
   const FileSet& files() const { return files_; }
 
   // Until stop(): reads everything, then waits to be asked for it again. Closes the intake.
@@ -61,6 +64,7 @@ class FileSource {
   bool again_ = false;
   bool reading_ = true;
   bool stopping_ = false;
+  std::shared_ptr<std::atomic<bool>> stops_check_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace keyferry
