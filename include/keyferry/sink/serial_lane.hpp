@@ -61,6 +61,12 @@ class SerialLane {
   // Writes what was noted, should the record not say it yet.
   void checkpoint();
   bool is_recorded() const { return !record_ || recorded_ >= noted_; }
+  // `judged` of the record in the target: where the stream would begin for another process.
+  Offset recorded_offset() const {
+    return record_ ? std::min(recorded_, record_->judged) : recorded_;
+  }
+  // The source's history has this name from now on.
+  void enter_history(const std::string& replid);
   void check_timeout(TimePoint now);
 
   // Says CLIENT IMPORT-SOURCE ON over every connection (Valkey 8.1). Set before run().
