@@ -293,6 +293,7 @@ class RedisSink {
   std::uint64_t outstanding_units_ = 0;
   std::size_t outstanding_bytes_ = 0;
   std::size_t window_bytes_;
+  std::size_t window_most_bytes_;  // far away, where more must be under way
   SinkStats stats_;
   Error failure_;
   bool stopping_ = false;

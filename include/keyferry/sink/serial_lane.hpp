@@ -73,6 +73,8 @@ class SerialLane {
   bool import_source = false;
 
   const HostPort& target() const { return target_; }
+  // What it takes to fill one transaction while the one before it is under way.
+  std::size_t wanted_bytes() const { return 2 * transaction_max_bytes_; }
   std::uint64_t queued() const { return total_units_ - executing_.units - open_.units; }
   std::uint64_t in_flight() const { return executing_.units + open_.units; }
   bool is_connected() const { return connected_; }
