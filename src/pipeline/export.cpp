@@ -18,7 +18,7 @@ Export::Export(const asio::any_io_executor& executor, const Options& options, St
     : executor_(executor),
       options_(options),
       board_(board),
-      spool_(options.spool_dir, options.spool_max_bytes),
+      spool_(options.spool_folder(), options.spool_max_bytes),
       intake_(executor, budget_, options.spool_enabled ? &spool_ : nullptr,
               std::min(intake_max_bytes, options.limits_memory_max_bytes / 8)),
       psync_(executor, options.source, options.source_psync_command, budget_, intake_, source_),

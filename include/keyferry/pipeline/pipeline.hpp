@@ -80,9 +80,13 @@ class Pipeline {
   Error place(Error error) const;
 
   // going on where the target is, and healing (resume.cpp)
+  Task<Error> open_kept_stream();
+  void enter_history(const std::string& replid);
+  void tell_backlog();
   void resume_at(const Record& record);
   Task<Error> begin_stream(Intake::FullSync start);
   void on_lost(std::optional<Record> found);
+  bool is_our_past(const std::string& replid) const;
   Error judge_resync();
   Task<Error> heal();
   Task<void> close_gate();
@@ -108,6 +112,7 @@ class Pipeline {
   Spool spool_;
   Watermark watermark_;
   Intake intake_;
+  std::unique_ptr<KeptStream> kept_;  // where spool.dir is given
   PsyncState source_;
   Psync psync_;
   std::optional<FileSource> file_;  // instead of psync_, observer_ and copier_
@@ -133,7 +138,9 @@ class Pipeline {
   std::uint64_t expired_keys_ = 0;  // of a file: gone here before their expiry was put off
 
   // going on where the target is
-  std::optional<Record> resume_;       // what the stream will begin from
+  std::optional<Record> resume_;        // what the stream will begin from
+  std::vector<std::string> histories_;  // names that the stream has had, the present one last
+  int readings_in_stream_ = 0;
   bool was_lost_ = false;              // the target lost what it had: a full sync follows
   std::vector<TimePoint> full_syncs_;  // begun within the last hour, but for the first
   bool gate_closed_ = false;  // nothing is decoded: keys are being copied at a known offset
