@@ -116,6 +116,7 @@ struct CommandLine {
   std::vector<std::string> set;  // "a.b=value"
   bool standby = false;
   bool restart = false;
+  bool target_only = false;  // the command has nothing to do with a source
 };
 
 // Defaults < YAML file < environment < flags. Every problem is found before returning: the error's
