@@ -191,8 +191,9 @@ async function cuts_over(browser, source, target) {
 async function takes_the_picture(browser, source, target) {
   const link = await keyferry(binary, work, source, target);
   const writer = await Writer.start(source.port);
-  const page = await browser.newPage({ viewport: { width: 1000, height: 620 } });
+  const page = await browser.newPage({ viewport: { width: 1000, height: 642 } });
   await until("steady", async () => (await (await fetch(link.url + "status")).json()).phase === "steady");
+  await sleep(4000);  // the snapshot's rate would make everything after it look small
   await page.goto(link.url);
   await sleep(30000);
   await fetch(link.url + "pause", { method: "POST" });
