@@ -5,7 +5,7 @@ _keyferry() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
       run|check|status|drain|pause|resume|stop|cutover|config|inspect|forget) [ -n "$command" ] || command=$word ;;
-      show|names) [ "$command" = config ] && command="config $word" ;;
+      show|names|import) [ "$command" = config ] && command="config $word" ;;
     esac
   done
 
@@ -32,7 +32,8 @@ _keyferry() {
     status) words="$client --watch --json" ;;
     drain|pause|resume|stop) words=$client ;;
     inspect) words='--json --help' ;;
-    config) words='show names --help' ;;
+    config) words='show names import --help' ;;
+    'config import') mapfile -t COMPREPLY < <(compgen -W --help -- "$current"; compgen -f -X '!*.toml' -- "$current"); return ;;
     *) words=--help ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

@@ -55,10 +55,13 @@ _keyferry() {
     inspect) _arguments '1:snapshot:_files' '--json[one JSON object per key]' '--help[show help]' ;;
     config)
       if (( CURRENT == 3 )); then
-        compadd -- show names --help
+        compadd -- show names import --help
       elif [[ $words[3] == show ]]; then
         shift words; (( CURRENT-- ))
         _arguments $link
+      elif [[ $words[3] == import ]]; then
+        shift words; (( CURRENT-- ))
+        _arguments '1:configuration of RedisShake:_files -g "*.toml"' '--help[show help]'
       fi ;;
   esac
 }

@@ -103,6 +103,8 @@ std::string status_json(const Status& status) {
       {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
       {"shards", std::move(shards)},
       {"cutover", cutover(status.cutover)},
+      {"last_dead_letters",
+       json::array(status.last_dead_letters.begin(), status.last_dead_letters.end())},
       {"last_error", or_null(status.last_error)}};
   return json::serialize(document);
 }

@@ -12,6 +12,7 @@
 
 #include "keyferry/cli/check.hpp"
 #include "keyferry/cli/client.hpp"
+#include "keyferry/cli/config_import.hpp"
 #include "keyferry/cli/config_show.hpp"
 #include "keyferry/cli/forget.hpp"
 #include "keyferry/cli/inspect.hpp"
@@ -35,6 +36,8 @@ constexpr const char* examples = R"(Examples:
       one screen about the link that runs here; drain, pause, resume and stop steer it
   keyferry config show --config keyferry.yaml
       every option, its value and where that comes from
+  keyferry config import shake.toml > keyferry.yaml
+      a configuration of RedisShake as ours; what has no equivalent is named
   keyferry run --help
       all options
   keyferry inspect dump.rdb
@@ -59,6 +62,7 @@ struct Arguments {
   CommandLine line;
   ClientOptions client;
   InspectLine inspect;
+  std::string import_file;
   bool undo_fence = false;
   std::vector<Subcommand> commands;
 };
@@ -166,6 +170,12 @@ void add_config(CLI::App& app, Arguments& to) {
                              fmt::print("{}\n", row.name);
                            return 0;
                          }});
+  CLI::App* import =
+      config->add_subcommand("import", "Turn a configuration of RedisShake into ours");
+  import->add_option("file", to.import_file, "Its TOML file, - for standard input")
+      ->type_name("FILE.toml")
+      ->required();
+  to.commands.push_back({import, [&to] { return config_import_command(to.import_file); }});
   config->footer("keyferry config show --config FILE ...  takes the options of keyferry run");
 }
 

@@ -124,6 +124,7 @@ void Pipeline::publish(TimePoint now) {
   } else if (!source_.last_error.empty()) {
     s.last_error = source_.last_error;
   }
+  s.last_dead_letters = sink.last_dead_letters;
   s.published_ms = std::chrono::duration_cast<Millis>(now.time_since_epoch()).count();
   board_.publish(std::move(status));
 }

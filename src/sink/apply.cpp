@@ -403,6 +403,7 @@ Error RedisSink::refuse_here(Plan& plan, const Command& command, const char* rea
     return Error(Errc::data_refused, stats_.last_error);
   }
   ++stats_.skipped;
+  stats_.remember_dead_letter(stats_.last_error);
   log_warn("skipped: {}", stats_.last_error);
   HeldUnit held;
   held.unit.wire = command.wire;

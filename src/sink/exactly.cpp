@@ -219,6 +219,7 @@ Task<Error> RedisSink::end_behind(HeldUnit held, std::string error) {
       fmt::format("target {}:{} refused {} (database {}): {}; kept in {}", target.host, target.port,
                   describe(held.unit), held.unit.db, error, dead_letter_.path());
   stats_.last_error = what;
+  stats_.remember_dead_letter(what);
   Error disk = co_await dead_letter_.append(held.unit.db, held.unit.wire);
   if (disk) co_return disk;
   fail(Error(Errc::data_refused, what));

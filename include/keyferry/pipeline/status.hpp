@@ -117,6 +117,7 @@ struct Status {
   bool is_streaming = false;  // the snapshot is behind us
   std::vector<LaneStatus> lanes;
   std::optional<std::string> last_error;
+  std::vector<std::string> last_dead_letters;  // in words, the newest last
   CutoverStatus cutover;
   std::int64_t published_ms = 0;  // steady clock; /livez checks that it moves
 };

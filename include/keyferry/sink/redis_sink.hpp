@@ -44,6 +44,13 @@ struct SinkStats {
   std::map<std::string, std::uint64_t, std::less<>> errors;      // by kind
   std::map<std::string, std::uint64_t, std::less<>> cross_slot;  // by command name
   std::string last_error;
+  std::vector<std::string> last_dead_letters;  // in words, the newest last
+
+  void remember_dead_letter(const std::string& what) {
+    constexpr std::size_t remembered = 10;
+    if (last_dead_letters.size() == remembered) last_dead_letters.erase(last_dead_letters.begin());
+    last_dead_letters.push_back(what);
+  }
 };
 
 class RedisSink {
