@@ -13,7 +13,7 @@ _keyferry() {
     --config|--token-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     --stop-when) mapfile -t COMPREPLY < <(compgen -W 'never snapshot lag-zero' -- "$current"); return ;;
     --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$current"); return ;;
-    --source|--target) mapfile -t COMPREPLY < <(compgen -W 'redis:// rediss:// redis-sentinel:// unix:///' -- "$current"); return ;;
+    --source|--target) mapfile -t COMPREPLY < <(compgen -W 'redis:// rediss:// redis-sentinel:// unix:/// file:///' -- "$current"); return ;;
     --set)
       mapfile -t COMPREPLY < <(compgen -S = -W "$("${COMP_WORDS[0]}" config names 2>/dev/null)" -- "$current")
       compopt -o nospace 2>/dev/null

@@ -25,8 +25,8 @@ _keyferry() {
   )
   link=(
     '--config[YAML file with options]:file:_files'
-    '--source[where the data comes from]:uri:(redis\:// rediss\:// redis-sentinel\:// unix\:///)'
-    '--target[where the data goes to]:uri:(redis\:// rediss\:// redis-sentinel\:// unix\:///)'
+    '--source[where the data comes from]:uri:(redis\:// rediss\:// redis-sentinel\:// unix\:/// file\:///)'
+    '--target[where the data goes to]:uri:(redis\:// rediss\:// redis-sentinel\:// unix\:/// file\:///)'
     '--http[where status and metrics are served]:address:'
     '--stop-when[when the run is done]:when:(never snapshot lag-zero)'
     '--log-format[form of the log lines]:form:(text json)'

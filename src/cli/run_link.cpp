@@ -14,6 +14,7 @@
 #include "keyferry/admin/http.hpp"
 #include "keyferry/base/log.hpp"
 #include "keyferry/cli/progress.hpp"
+#include "keyferry/pipeline/export.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 #include "keyferry/pipeline/preflight_facts.hpp"
 
@@ -35,7 +36,8 @@ std::uint16_t port_to_announce(const std::string& listen, std::uint16_t port,
 }
 
 // First SIGINT or SIGTERM: drain what was received. Second: leave at once.
-Task<void> obey_signals(asio::signal_set& signals, Pipeline& pipeline) {
+template <class Link>
+Task<void> obey_signals(asio::signal_set& signals, Link& pipeline) {
   auto [first_ec, first] = co_await signals.async_wait(use_tuple);
   if (first_ec) co_return;
   pipeline.stop();
@@ -52,7 +54,8 @@ Task<void> take_hangups(asio::signal_set& hangups) {
   }
 }
 
-void obey(Pipeline& pipeline, const Options& options, ControlVerb verb) {
+template <class Link>
+void obey(Link& pipeline, const Options& options, ControlVerb verb) {
   switch (verb) {
     case ControlVerb::drain:
       return pipeline.drain();
@@ -81,6 +84,16 @@ Task<Error> insist_on_rights(const Options& options) {
                     fmt::format("{}: {}; {}", finding.name, finding.text, finding.advice));
   }
   co_return Error();
+}
+
+// Files that cannot be loaded are known before anything else begins. A snapshot goes key by key,
+// which does no harm when it is repeated, and leaves no record of ours in the target.
+Error adapt_to_files(Options& options) {
+  if (options.source.uri.kind != Uri::Kind::file) return Error();
+  const auto files = find_files(options.source.uri);
+  if (!files) return with_context("source " + redacted(options.source.uri), files.error());
+  if (!files->is_append_only) options.delivery_mode = Delivery::at_least_once;
+  return Error();
 }
 
 // Whether one live line suits what is on standard error, and how it should look.
@@ -113,7 +126,8 @@ Task<void> show_progress(const StatusBoard& board, ProgressStyle style, Signal& 
 }
 
 // Runs the link, then, when asked to stay, waits for a signal with the listeners still answering.
-Task<Error> live(Pipeline& pipeline, asio::signal_set& signals, const Options& options) {
+template <class Link>
+Task<Error> live(Link& pipeline, asio::signal_set& signals, const Options& options) {
   Error error = co_await insist_on_rights(options);
   if (!error) error = co_await pipeline.run();
   if (!error && pipeline.reached_goal() && options.stop_then == StopThen::idle) {
@@ -124,9 +138,9 @@ Task<Error> live(Pipeline& pipeline, asio::signal_set& signals, const Options& o
   co_return error;
 }
 
-}  // namespace
-
-int run_link(Options options) {
+// `Link`: Pipeline, or Export when the target is a file.
+template <class Link>
+int run_as(Options options) {
   // Slabs and batches come and go by the 100 KiB; without this the heap's top is given back and
   // faulted in again each time (a tenth of the CPU in a catch-up).
   mallopt(M_MMAP_THRESHOLD, heap_keep_bytes);
@@ -135,7 +149,7 @@ int run_link(Options options) {
   name_instance(options);
   asio::io_context loop(1);
   StatusBoard board;
-  Pipeline pipeline(loop.get_executor(), options, board);
+  Link pipeline(loop.get_executor(), options, board);
 
   AdminOptions admin_options;
   admin_options.http_listen = options.http_listen;
@@ -186,6 +200,17 @@ int run_link(Options options) {
     log_info("done");
   }
   return exit_code(result);
+}
+
+}  // namespace
+
+int run_link(Options options) {
+  if (Error error = adapt_to_files(options)) {
+    log_error("{}", error.what);
+    return exit_code(error);
+  }
+  const bool to_file = options.target.uri.kind == Uri::Kind::file;
+  return to_file ? run_as<Export>(std::move(options)) : run_as<Pipeline>(std::move(options));
 }
 
 }  // namespace keyferry

@@ -291,6 +291,7 @@ const std::vector<OptionDef>& option_table() {
     Table rows;
     add_source(rows);
     add_target(rows);
+    add_file_options(rows);
     add_snapshot(rows);
     add_transfer(rows);
     add_limits(rows);

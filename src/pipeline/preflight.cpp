@@ -54,14 +54,33 @@ bool is_exactly_once(const Options& options) {
   return options.delivery_mode == Delivery::exactly_once;
 }
 
+// A file has no role, no rights and no clock.
+void PreflightJudge::source_file() {
+  if (source().problem.empty()) return ok("source.file", source().address + ": " + source().info);
+  fail("source.file", source().problem, "check source.uri and the files");
+  findings_.back().is_fatal = true;
+}
+
+void PreflightJudge::target_file() {
+  if (facts_.target_file_problem.empty())
+    return ok("target.file", redacted(options_.target.uri) + " can be written");
+  fail("target.file", facts_.target_file_problem, "choose another target.uri");
+}
+
 std::vector<Finding> PreflightJudge::run() {
-  reach(source(), "source");
+  const bool from_file = options_.source.uri.kind == Uri::Kind::file;
+  if (from_file) {
+    source_file();
+  } else {
+    reach(source(), "source");
+  }
   for (const ServerFacts& target : facts_.targets)
     reach(target, "target");
-  const bool has_source = source().problem.empty();
+  const bool has_source = source().problem.empty() && !from_file;
   const bool has_targets =
       !facts_.targets.empty() && std::all_of(facts_.targets.begin(), facts_.targets.end(),
                                              [](const auto& one) { return one.problem.empty(); });
+  if (options_.target.uri.kind == Uri::Kind::file) target_file();
   if (has_source) {
     source_role();
     rights(source(), "source", commands_needed_at_source(options_));

@@ -1,5 +1,6 @@
 // Pipeline: phases, the published status, and the progress line in the log.
 #include "keyferry/base/log.hpp"
+#include "keyferry/pipeline/file_progress.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 
 namespace keyferry {
@@ -112,6 +113,7 @@ void Pipeline::publish(TimePoint now) {
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
   s.is_streaming = in_stream_;
+  if (file_) show_file_progress(*file_, s);
   s.cutover = cutover_;
   for (const auto& lane : sink_.lanes()) {
     s.lanes.push_back({to_string(Endpoint{lane->target().host, lane->target().port}),
@@ -133,7 +135,7 @@ void Pipeline::log_progress(TimePoint now) {
   logged_at_ = now;
   has_logged_ = true;
   if (!logs_progress) return;
-  const auto lag = lag_.lag_bytes(now);
+  const auto lag = file_ ? board_.read()->lag_bytes : lag_.lag_bytes(now);
   if (in_snapshot_) {
     log_info("progress: phase={} keys={}{} bytes={} commands_per_s={:.0f}", to_string(phase()),
              sink_.stats().snapshot_keys - keys_before_,

@@ -65,6 +65,7 @@ void Pipeline::resume_at(const Record& record) {
   position.offset = record.judged;
   log_info("going on where the target is: replid={} offset={} judged={}", record.replid,
            record.offset, record.judged);
+  if (file_) return file_->go_on_at(position);
   const SourceHistory& source = observer_.history();
   const bool renamed = !source.replid.empty() && source.replid != record.replid;
   position.offset = record.offset;
@@ -130,7 +131,11 @@ void Pipeline::on_lost(std::optional<Record> found) {
   }
   resume_.reset();
   was_lost_ = true;
-  psync_.resync();
+  if (file_) {
+    file_->resync();
+  } else {
+    psync_.resync();
+  }
 }
 
 // Whether the stream has had this name.

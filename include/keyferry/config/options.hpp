@@ -25,6 +25,7 @@ enum class AckPolicy { applied, zero };
 enum class Delivery { exactly_once, at_least_once };
 enum class LostHistory { full_resync, fail };
 enum class TlsVerify { full, ca, none };
+enum class OnTruncated { stop, keep };
 
 // Only looked at when the address asks for TLS. Files are read at each connect, so renewed
 // certificates are taken up by themselves.
@@ -56,10 +57,15 @@ struct EndOptions {
 struct Options {
   EndOptions source;
   std::string source_psync_command = "PSYNC";
+  OnTruncated source_aof_on_truncated = OnTruncated::stop;
+  std::string source_aof_until;  // parse_time() reads it; "" = to the end
   EndOptions target;
   std::int64_t target_lanes_per_node = 4;  // 1..64
   std::int64_t target_topology_refresh_s = 30;
   TargetBefore target_before = TargetBefore::keep;
+  std::string target_file_release;  // parse_release() reads it; "" = as the source
+  std::int64_t target_file_rotate_bytes = 0;
+  std::int64_t target_file_fsync_interval_ms = 1000;
   bool snapshot_enabled = true;
   ExistingKey snapshot_on_existing_key = ExistingKey::replace;
   bool snapshot_mirror = false;

@@ -13,6 +13,7 @@
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/redis_sink.hpp"
+#include "keyferry/source/file_source.hpp"
 #include "keyferry/source/key_copier.hpp"
 #include "keyferry/source/psync.hpp"
 #include "keyferry/source/stream_decoder.hpp"
@@ -68,6 +69,16 @@ class Pipeline {
   Task<Error> end_snapshot(TimePoint now);
   Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
 
+  // a source that is a file (from_file.cpp)
+  Task<Error> open_files();
+  Error begin_file();
+  Error end_files();
+  void give_up_suspects();
+  bool puts_off_expiry() const { return file_ && file_->files().is_append_only; }
+  void put_off_expiries(Batch& batch);
+  Task<void> settle_expiries();
+  Error place(Error error) const;
+
   // going on where the target is, and healing (resume.cpp)
   Task<Error> open_kept_stream();
   void enter_history(const std::string& replid);
@@ -104,6 +115,7 @@ class Pipeline {
   std::unique_ptr<KeptStream> kept_;  // where spool.dir is given
   PsyncState source_;
   Psync psync_;
+  std::optional<FileSource> file_;  // instead of psync_, observer_ and copier_
   Observer observer_;
   RedisSink sink_;
   KeyCopier copier_;
@@ -122,6 +134,8 @@ class Pipeline {
   std::uint64_t keys_total_ = 0;
   std::uint64_t keys_before_ = 0;  // sink keys when this snapshot began
   TimePoint snapshot_began_{};
+
+  std::uint64_t expired_keys_ = 0;  // of a file: gone here before their expiry was put off
 
   // going on where the target is
   std::optional<Record> resume_;        // what the stream will begin from

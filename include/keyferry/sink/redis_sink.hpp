@@ -133,6 +133,8 @@ class RedisSink {
   // Removes what the target held when the link began and the snapshot did not have
   // (snapshot.mirror).
   Task<Error> remove_leftovers();
+  // Every expiry that was put off (command/expiry) becomes what it was meant to be.
+  Task<Error> settle_expiries();
   // Gives the target back what open() changed for the time of the link (Valkey's import mode).
   Task<void> restore_target();
 
@@ -220,6 +222,11 @@ class RedisSink {
   Task<Result<RespValue>> call_in(Endpoint node, std::int32_t db, Bytes command);
   Task<Result<RespValue>> call_once(Endpoint node, std::int32_t db, Bytes command);
   Task<Error> tell_masters(Bytes command);
+
+  // behind a file (expiry.cpp)
+  Task<Error> settle_expiries_of(Connection& connection, std::uint64_t& settled);
+  Task<Error> settle_page(Connection& connection, const std::vector<RespValue>& keys,
+                          std::uint64_t& settled);
 
   // the snapshot (load.cpp)
   rdb::Choice choose(const rdb::Event& key, rdb::Dialect dialect) const;
