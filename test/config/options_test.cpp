@@ -109,7 +109,7 @@ const std::vector<Change>& changes() {
       {"filter.block.keys", "[A]"},
       {"filter.block.prefixes", "[B]"},
       {"filter.block.suffixes", "[C]"},
-      {"filter.block.globs", "[D?x]"},
+      {"filter.block.globs", "[D]"},
       {"filter.block.regexes", "[E]"},
       {"filter.block.slots", "[7]"},
       {"filter.block.databases", "[4]"},
