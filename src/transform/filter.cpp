@@ -217,6 +217,7 @@ Result<Filter> Filter::compile(const FilterOptions& options) {
   };
   filter.is_active_ = options != FilterOptions();
   filter.selects_names_ = !rules->allow.names.empty() || !rules->block.names.empty();
+  filter.selects_databases_ = !rules->allow.databases.empty() || !rules->block.databases.empty();
   filter.selects_keys_ = any(rules->allow) || any(rules->block) || options.min_bytes > 0 ||
                          options.max_bytes >= 0 || options.min_ttl_s > 0 || options.max_ttl_s >= 0;
   filter.rules_ = std::move(rules);

@@ -86,6 +86,8 @@ class Filter {
   // may be what travels.
   bool selects_keys() const { return selects_keys_; }
 
+  bool selects_databases() const { return selects_databases_; }
+
   Verdict on_key(const KeyFacts& key) const;
   // Only by database and name: all that a scan knows before it asks more.
   Verdict on_name(std::int32_t db, ByteView key) const;
@@ -107,6 +109,7 @@ class Filter {
   bool is_active_ = false;
   bool selects_keys_ = false;
   bool selects_names_ = false;
+  bool selects_databases_ = false;
 };
 
 }  // namespace keyferry
