@@ -136,6 +136,11 @@ void add_delivery(Table& table) {
       "delivery.lease_s", [](Options& o) -> std::int64_t& { return o.delivery_lease_s; }, {1, 3600},
       "seconds",
       "How long a silent instance keeps its right to write; then another one may take over."));
+  table.push_back(size_option(
+      "delivery.retain_bytes", [](Options& o) -> std::int64_t& { return o.delivery_retain_bytes; },
+      {0, 64 * tebibyte},
+      "How much of the stream is kept (spool.dir) after it was applied, for a target that loses "
+      "what it had acknowledged."));
   table.push_back(choice_option<LostHistory>(
       "delivery.on_lost_history",
       [](Options& o) -> LostHistory& { return o.delivery_on_lost_history; },
@@ -219,8 +224,11 @@ void add_limits(Table& table) {
       "spool.enabled", [](Options& o) -> bool& { return o.spool_enabled; },
       "Keep on disk what the target cannot take yet, so that the source never has to wait."));
   table.push_back(text_option(
-      "spool.dir", [](Options& o) -> std::string& { return o.spool_dir; }, Empty::refused, "path",
-      "Directory of the spool; created when needed."));
+      "spool.dir", [](Options& o) -> std::string& { return o.spool_dir; }, Empty::allowed,
+      "path, \"\" = ./keyferry-spool",
+      "Directory of the spool; created when needed. When it is given, the stream is kept there as "
+      "it "
+      "is received, so that a restart does not depend on the source's backlog."));
   table.push_back(size_option(
       "spool.max_bytes", [](Options& o) -> std::int64_t& { return o.spool_max_bytes; },
       {mebibyte, 64 * tebibyte}, "Disk space that the spool may use."));

@@ -16,7 +16,7 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
     : executor_(executor),
       options_(options),
       board_(board),
-      spool_(options.spool_dir, options.spool_max_bytes),
+      spool_(options.spool_folder(), options.spool_max_bytes),
       intake_(executor, budget_, options.spool_enabled ? &spool_ : nullptr,
               std::min(intake_max_bytes, options.limits_memory_max_bytes / 8)),
       psync_(executor, options.source, options.source_psync_command, budget_, intake_, source_),
@@ -34,6 +34,7 @@ Task<Error> Pipeline::run() {
   began_ = rate_at_ = logged_at_ = Clock::now();
   publish(began_);
   Error error = co_await open_ends();
+  if (!error) error = co_await open_kept_stream();
   if (error) {
     finish(std::move(error));
     Error ignored = co_await sink_.run();  // lanes may have been started
@@ -43,6 +44,7 @@ Task<Error> Pipeline::run() {
     co_return result_;
   }
   psync_.announced_port = announced_port;
+  psync_.on_history = [this](const std::string& replid) { enter_history(replid); };
   psync_.pressure = [this] {
     // While paused nothing makes room: what memory cannot take goes to the spool at once, rather
     // than piling up at the source.
@@ -56,6 +58,7 @@ Task<Error> Pipeline::run() {
     lag_.reading(replid, offset, now);
     if (readings_.size() < readings_max) readings_.emplace_back(offset, now);
     on_progress();
+    tell_backlog();
     check_goal(now);
   };
   // Often where something hangs on it: the source's output buffer while we cannot keep up, or the
@@ -80,6 +83,7 @@ Task<Error> Pipeline::run() {
   scope_.spawn(decode());
   scope_.spawn(follow_source());
   if (sink_.is_exactly_once()) scope_.spawn(heal());
+  if (kept_) scope_.spawn(kept_->run());
   error = co_await scope_.join();
   co_await hand_back();
   co_await sink_.restore_target();
@@ -198,6 +202,7 @@ void Pipeline::on_progress() {
   if (!in_stream_) return;
   const TimePoint now = Clock::now();
   lag_.applied(watermark_.applied(), watermark_.oldest(now), now);
+  if (kept_) kept_->needed_from(sink_.recorded_offset());
   source_.ack_offset = options_.stream_ack == AckPolicy::applied ? watermark_.applied() : 0;
   if (getack_at_ && watermark_.applied() >= *getack_at_) {
     getack_at_.reset();
@@ -292,6 +297,7 @@ void Pipeline::finish(Error error) {
   finished_ = true;
   result_ = std::move(error);
   intake_.close();
+  if (kept_) kept_->close();
   psync_.stop();
   observer_.stop();
   sink_.stop();

@@ -186,12 +186,13 @@ void PreflightJudge::spool() {
                 "spool.enabled: true");
   }
   if (!facts_.spool.problem.empty()) {
-    return fail("spool", fmt::format("{}: {}", options_.spool_dir, facts_.spool.problem),
+    return fail("spool", fmt::format("{}: {}", options_.spool_folder(), facts_.spool.problem),
                 "set spool.dir to a folder that we may write");
   }
   const auto wanted = static_cast<std::uint64_t>(options_.spool_max_bytes);
-  const std::string text = fmt::format("{}: {} free, spool.max_bytes is {}", options_.spool_dir,
-                                       shown_bytes(facts_.spool.free_bytes), shown_bytes(wanted));
+  const std::string text =
+      fmt::format("{}: {} free, spool.max_bytes is {}", options_.spool_folder(),
+                  shown_bytes(facts_.spool.free_bytes), shown_bytes(wanted));
   if (facts_.spool.free_bytes >= wanted) return ok("spool", text);
   if (facts_.spool.free_bytes < static_cast<std::uint64_t>(64 * mebibyte)) {
     return fail("spool", text, "set spool.dir to a disk with room");

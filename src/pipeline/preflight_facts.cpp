@@ -236,7 +236,7 @@ SpoolFacts look_at_spool(const Options& options) {
   if (!options.spool_enabled) return facts;
   std::error_code ec;
   // The folder is made when it is needed: look at the first one above it that is there.
-  std::filesystem::path folder = std::filesystem::absolute(options.spool_dir, ec);
+  std::filesystem::path folder = std::filesystem::absolute(options.spool_folder(), ec);
   while (!std::filesystem::exists(folder, ec) && folder.has_relative_path())
     folder = folder.parent_path();
   if (!std::filesystem::is_directory(folder, ec)) {

@@ -105,7 +105,8 @@ void Pipeline::publish(TimePoint now) {
   s.apply_latency = latency_;
   s.memory_used_bytes = budget_.used_bytes;
   s.memory_max_bytes = static_cast<std::uint64_t>(options_.limits_memory_max_bytes);
-  s.spool_used_bytes = static_cast<std::uint64_t>(spool_.unread_bytes());
+  s.spool_used_bytes =
+      static_cast<std::uint64_t>(spool_.unread_bytes() + (kept_ ? kept_->disk_bytes() : 0));
   s.spool_max_bytes = static_cast<std::uint64_t>(spool_.max_bytes());
   s.source = host_port(options_.source.uri);
   s.replid = source_.replid;

@@ -51,6 +51,7 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   Error error =
       co_await sink_.begin_generation(full_sync_.position.replid, full_sync_.position.offset);
   if (error) co_return error;
+  histories_.assign(1, source_.replid);
   watermark_.reset(full_sync_.position.offset);
   lag_.stream(full_sync_.position.replid);
   reader_ = std::make_unique<rdb::RdbReader>(

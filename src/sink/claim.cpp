@@ -57,7 +57,8 @@ void name_instance(Options& options) {
 Claim::Claim(const asio::any_io_executor& executor, const Options& options)
     : options_(options),
       token_(options.instance),
-      keys_(own_keys(link_of(options), "0")),
+      link_(link_of(options)),
+      keys_(own_keys(link_, "0")),
       connection_(executor),
       halt_(executor) {}
 

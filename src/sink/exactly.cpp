@@ -123,6 +123,10 @@ void RedisSink::begin_stream(Record record) {
   serial_->begin(std::move(record));
 }
 
+void RedisSink::enter_history(const std::string& replid) {
+  if (serial_ && !is_loading_) serial_->enter_history(replid);
+}
+
 // What is queued will come again, or belongs to a history that is over.
 void RedisSink::discard_stream() {
   ++epoch_;

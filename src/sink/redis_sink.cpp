@@ -28,7 +28,8 @@ RedisSink::RedisSink(const asio::any_io_executor& executor, const Options& optio
       dead_letter_(options.errors_dead_letter_file),
       suspects_(suspects_max_bytes),
       window_bytes_(static_cast<std::size_t>(std::clamp<std::int64_t>(
-          options.limits_memory_max_bytes / 8, 1024 * 1024, 4 * 1024 * 1024))) {
+          options.limits_memory_max_bytes / 8, 1024 * 1024, 4 * 1024 * 1024))),
+      window_most_bytes_(static_cast<std::size_t>(options.limits_memory_max_bytes / 8)) {
   bind_events();
 }
 
@@ -230,7 +231,8 @@ void RedisSink::acknowledge(Watermark::Ticket ticket, const Answered& answered,
 }
 
 bool RedisSink::has_room() const {
-  return outstanding_bytes_ < window_bytes_;
+  if (outstanding_bytes_ < window_bytes_) return true;
+  return serial_ && outstanding_bytes_ < std::min(serial_->wanted_bytes(), window_most_bytes_);
 }
 
 Task<Error> RedisSink::wait_for_room() {

@@ -185,6 +185,10 @@ void SerialLane::discard() {
   wake_.notify();
 }
 
+void SerialLane::enter_history(const std::string& replid) {
+  if (record_) record_->replid = replid;
+}
+
 void SerialLane::submit(LaneBatch batch) {
   total_units_ += batch.units.size();
   queue_.push_back(std::move(batch));

@@ -142,6 +142,7 @@ Task<Error> Psync::request_sync() {
         if (!resume)
           co_return Error(Errc::corrupt, "CONTINUE in answer to a request for a full sync");
         if (!answer.position.replid.empty()) state_.replid = answer.position.replid;
+        if (on_history) on_history(state_.replid);
         log_info("source continues the stream: replid={} offset={}", state_.replid, resume->offset);
         state_.link_up = state_.ever_linked = acks_on_ = true;
         if (std::exchange(begins_elsewhere_, false)) {
@@ -196,6 +197,7 @@ Task<Error> Psync::receive() {
     chunk.slab = slab;
     chunk.bytes = slab->append(unread);
     chunk.received = Clock::now();
+    chunk.at = state_.received_offset();
     state_.wire_bytes += unread.size();
     Error error = co_await intake_.push(std::move(chunk), pressure);
     if (error) co_return error;
@@ -208,8 +210,9 @@ Task<Error> Psync::receive() {
     if (!n) co_return n.error();
     state_.last_read = Clock::now();
     state_.source_bytes += *n;
-    state_.wire_bytes += *n;
     chunk = Intake::Chunk();
+    chunk.at = state_.received_offset();
+    state_.wire_bytes += *n;
     chunk.slab = slab;
     chunk.bytes = slab->commit(*n);
     chunk.received = state_.last_read;
@@ -262,11 +265,16 @@ void Psync::ack_now() {
 }
 
 void Psync::go_on_at(const ReplicationPosition& position) {
+  follow_from(position);
+  begins_elsewhere_ = true;
+}
+
+void Psync::follow_from(const ReplicationPosition& position) {
   state_.replid = position.replid;
   state_.full_sync_offset = position.offset;
   state_.wire_bytes = 0;
   state_.snapshot_wire_bytes = 0;
-  begins_elsewhere_ = true;
+  begins_elsewhere_ = false;
   connection_.close();
 }
 

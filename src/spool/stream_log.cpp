@@ -128,13 +128,15 @@ Error StreamLog::recover() {
   std::sort(found.begin(), found.end(),
             [](const Segment& a, const Segment& b) { return a.first < b.first; });
   for (Segment& segment : found) {
-    if (Error error = adopt(std::move(segment))) return error;
+    const bool is_last = &segment == &found.back();
+    if (Error error = adopt(std::move(segment), is_last)) return error;
   }
   block_head_ = Block();
   return Error();
 }
 
-Error StreamLog::adopt(Segment segment) {
+// Of all but the last one only the headers are read; its bytes are checked when they are read.
+Error StreamLog::adopt(Segment segment, bool is_last) {
   segment.fd = ::open(segment.path.c_str(), O_RDWR | O_CLOEXEC);
   if (segment.fd < 0) return disk_error("open " + segment.path, errno);
   if (!segments_.empty() && segment.first != end_) {
@@ -147,7 +149,7 @@ Error StreamLog::adopt(Segment segment) {
   Segment& last = segments_.back();
   while (true) {
     const auto block = read_header(last, last.size_bytes);
-    if (!block || block->offset != end_ || read_block(last, *block)) break;
+    if (!block || block->offset != end_ || (is_last && read_block(last, *block))) break;
     if (last.marks.empty() || block->at - last.marks.back().at >= mark_every_bytes)
       last.marks.push_back(*block);
     last.size_bytes += static_cast<std::int64_t>(header_bytes + block->size);
@@ -166,8 +168,12 @@ Offset StreamLog::first() const {
   return segments_.empty() ? end_ : segments_.front().first;
 }
 
-std::string StreamLog::end_replid() const {
-  return segments_.empty() ? std::string() : segments_.back().replid;
+std::vector<std::string> StreamLog::histories() const {
+  std::vector<std::string> out;
+  for (const Segment& segment : segments_) {
+    if (out.empty() || out.back() != segment.replid) out.push_back(segment.replid);
+  }
+  return out;
 }
 
 std::int64_t StreamLog::disk_bytes() const {
@@ -177,20 +183,11 @@ std::int64_t StreamLog::disk_bytes() const {
   return sum;
 }
 
-// A history goes on under a new name where the source failed over, so an offset that is here
-// belongs to every name that comes at or behind it, and to the one it was received under.
-bool StreamLog::follows(const std::string& replid, Offset offset) const {
-  if (segments_.empty() || offset < first() || offset > end_) return false;
-  return std::any_of(segments_.begin(), segments_.end(),
-                     [&](const Segment& segment) { return segment.replid == replid; });
-}
-
-Error StreamLog::begin(Offset offset) {
+void StreamLog::begin(Offset offset) {
   for (Segment& segment : segments_)
     remove(segment);
   segments_.clear();
   end_ = offset;
-  return Error();
 }
 
 Error StreamLog::append(const std::string& replid, ByteView bytes) {

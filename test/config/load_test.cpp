@@ -114,7 +114,7 @@ TEST_F(LoadOptions, StrongerLayersWin) {
   EXPECT_EQ(loaded().log_format, "text");
   EXPECT_EQ(loaded().http_listen, "127.0.0.1:9");
   EXPECT_EQ(loaded().log_file, "yaml");
-  EXPECT_EQ(loaded().spool_dir, "keyferry-spool");
+  EXPECT_EQ(loaded().spool_dir, "");
 }
 
 TEST_F(LoadOptions, TakesAddressesFromTheEnvironment) {

@@ -74,6 +74,7 @@ struct Options {
   std::int64_t delivery_checkpoint_interval_ms = 1000;
   std::int64_t delivery_transaction_max_ms = 50;
   std::int64_t delivery_lease_s = 10;
+  std::int64_t delivery_retain_bytes = std::int64_t{64} * 1024 * 1024;
   LostHistory delivery_on_lost_history = LostHistory::full_resync;
   std::int64_t delivery_full_resyncs_per_hour = 1;
   ErrorPolicy errors_policy = ErrorPolicy::stop;
@@ -85,7 +86,8 @@ struct Options {
   std::int64_t limits_target_bytes_per_s = 0;
   std::int64_t limits_source_bytes_per_s = 0;
   bool spool_enabled = true;
-  std::string spool_dir = "keyferry-spool";
+  std::string spool_dir;  // "": the default, where nothing outlives the process
+  std::string spool_folder() const { return spool_dir.empty() ? "keyferry-spool" : spool_dir; }
   std::int64_t spool_max_bytes = std::int64_t{8} * 1024 * 1024 * 1024;
   std::string http_listen = "127.0.0.1:8484";  // "" = off
   std::string http_token_file;

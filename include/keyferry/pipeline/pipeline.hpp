@@ -69,9 +69,13 @@ class Pipeline {
   Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
 
   // going on where the target is, and healing (resume.cpp)
+  Task<Error> open_kept_stream();
+  void enter_history(const std::string& replid);
+  void tell_backlog();
   void resume_at(const Record& record);
   Task<Error> begin_stream(Intake::FullSync start);
   void on_lost(std::optional<Record> found);
+  bool is_our_past(const std::string& replid) const;
   Error judge_resync();
   Task<Error> heal();
   Task<void> close_gate();
@@ -97,6 +101,7 @@ class Pipeline {
   Spool spool_;
   Watermark watermark_;
   Intake intake_;
+  std::unique_ptr<KeptStream> kept_;  // where spool.dir is given
   PsyncState source_;
   Psync psync_;
   Observer observer_;
@@ -119,7 +124,9 @@ class Pipeline {
   TimePoint snapshot_began_{};
 
   // going on where the target is
-  std::optional<Record> resume_;       // what the stream will begin from
+  std::optional<Record> resume_;        // what the stream will begin from
+  std::vector<std::string> histories_;  // names that the stream has had, the present one last
+  int readings_in_stream_ = 0;
   bool was_lost_ = false;              // the target lost what it had: a full sync follows
   std::vector<TimePoint> full_syncs_;  // begun within the last hour, but for the first
   bool gate_closed_ = false;  // nothing is decoded: keys are being copied at a known offset

@@ -37,6 +37,7 @@ class Claim {
   // What the target said about this link when it was taken; nullopt: nothing.
   const std::optional<Record>& found() const { return found_; }
   const OwnKeys& keys() const { return keys_; }
+  const std::string& link() const { return link_; }
   const std::string& token() const { return token_; }
   std::int64_t lease_ms() const { return options_.delivery_lease_s * 1000; }
 
@@ -62,6 +63,7 @@ class Claim {
   const Options& options_;
   HostPort host_;
   std::string token_;
+  std::string link_;
   OwnKeys keys_;
   Connection connection_;
   bool open_ = false;

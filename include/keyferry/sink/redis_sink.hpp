@@ -87,6 +87,12 @@ class RedisSink {
   Suspects& suspects() { return suspects_; }
   // Lets the target's record follow the stream; asked now and then, and at the end.
   void checkpoint();
+  // The offset from which the stream is needed again after a crash.
+  Offset recorded_offset() const { return serial_ == nullptr ? 0 : serial_->recorded_offset(); }
+  // The name of the link in the target's records.
+  const std::string& link() const { return claim_->link(); }
+  // The stream goes on under this name.
+  void enter_history(const std::string& replid);
   bool is_recorded() const { return serial_ == nullptr || serial_->is_recorded(); }
   // Gives the right to write away.
   Task<Error> let_go();
@@ -287,6 +293,7 @@ class RedisSink {
   std::uint64_t outstanding_units_ = 0;
   std::size_t outstanding_bytes_ = 0;
   std::size_t window_bytes_;
+  std::size_t window_most_bytes_;  // far away, where more must be under way
   SinkStats stats_;
   Error failure_;
   bool stopping_ = false;

@@ -42,6 +42,8 @@ class Psync {
   // Set before run(). The port to announce over a link whose own end has the given address; 0 =
   // none.
   std::function<std::uint16_t(const std::string& local_address)> announced_port;
+  // The stream goes on under this name (after a failover of the source: another one).
+  std::function<void(const std::string& replid)> on_history;
   // What the source holds back for us; asked when memory is full.
   std::function<SourcePressure()> pressure;
 
@@ -55,6 +57,8 @@ class Psync {
   // Asks for the stream behind `position`, breaking the link if there is one: the Intake gets a
   // FullSync without a frame, or, when the source does not have those bytes any more, a real one.
   void go_on_at(const ReplicationPosition& position);
+  // The same where the Intake already has everything up to there: what comes just follows.
+  void follow_from(const ReplicationPosition& position);
   // Breaks the link and asks for a full sync (a corrupt snapshot is read once more).
   void resync();
 

@@ -34,17 +34,15 @@ class StreamLog {
   StreamLog(const StreamLog&) = delete;
   StreamLog& operator=(const StreamLog&) = delete;
 
-  // It holds the bytes behind first() up to end(); of the history end_replid() (empty: none).
+  // It holds the bytes behind first() up to end(), received under these names of the history,
+  // oldest first (none: it is empty).
   Offset first() const;
   Offset end() const { return end_; }
-  std::string end_replid() const;
+  std::vector<std::string> histories() const;
   std::int64_t disk_bytes() const;
-  // Whether the bytes behind `offset` of history `replid` are here (none may be missing; there may
-  // be none yet).
-  bool follows(const std::string& replid, Offset offset) const;
 
   // Forgets everything; the next byte is the one behind `offset`.
-  Error begin(Offset offset);
+  void begin(Offset offset);
   // All of `bytes` or nothing. Errc::disk.
   Error append(const std::string& replid, ByteView bytes);
   // Reads at least one byte behind `from` into `data`; first() <= from < end(). Errc::corrupt when
@@ -71,7 +69,7 @@ class StreamLog {
   StreamLog(std::string dir, std::int64_t segment_bytes);
   Error lock();
   Error recover();
-  Error adopt(Segment segment);
+  Error adopt(Segment segment, bool is_last);
   Error open_segment(const std::string& replid);
   Result<Block> read_header(const Segment& segment, std::int64_t at) const;
   Error read_block(const Segment& segment, const Block& block);
