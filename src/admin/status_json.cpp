@@ -103,6 +103,9 @@ std::string status_json(const Status& status) {
       {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
       {"shards", std::move(shards)},
       {"cutover", cutover(status.cutover)},
+      {"limits", json::object{{"target_ops_per_s", status.limits.target_ops_per_s},
+                              {"target_bytes_per_s", status.limits.target_bytes_per_s},
+                              {"source_bytes_per_s", status.limits.source_bytes_per_s}}},
       {"last_error", or_null(status.last_error)}};
   return json::serialize(document);
 }

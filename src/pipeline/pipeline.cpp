@@ -32,6 +32,10 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
 
 Task<Error> Pipeline::run() {
   began_ = rate_at_ = logged_at_ = Clock::now();
+  ops_limit_.set(options_.limits_target_ops_per_s);
+  bytes_limit_.set(options_.limits_target_bytes_per_s);
+  source_limit_.set(options_.limits_source_bytes_per_s);
+  psync_.throttle = [this](std::size_t bytes) { return source_wait(bytes); };
   publish(began_);
   Error error = co_await open_ends();
   if (!error) error = co_await open_kept_stream();
@@ -94,11 +98,13 @@ Task<Error> Pipeline::run() {
 // Reaches both ends and makes sure that they are not the same.
 Task<Error> Pipeline::open_ends() {
   ServerIdentity source;
+  if (Error wrong = compile_rules()) co_return wrong;
   Error error = co_await observer_.open(source);
   if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
   if (source.is_cluster)
     log_warn("the source is one node of a cluster; only its own slots will be copied");
   error = co_await sink_.open();
+  if (!error) error = judge_rules();
   if (error) co_return error;
   error = co_await measure_clocks();
   if (error) co_return error;
@@ -149,15 +155,7 @@ Task<Error> Pipeline::decode() {
     auto item = co_await intake_.pop();
     if (!item) co_return item.error();
     is_decoding_ = true;
-    while ((paused_ || gate_closed_) && !finished_) {
-      is_decoding_ = false;
-      if (paused_) {
-        co_await resumed_.wait();
-      } else {
-        co_await gate_.wait();
-      }
-      is_decoding_ = true;
-    }
+    co_await wait_for_leave();
     Error error;
     if (auto* start = std::get_if<Intake::FullSync>(&*item)) {
       if (start->frame) {
@@ -168,6 +166,8 @@ Task<Error> Pipeline::decode() {
     } else if (auto* chunk = std::get_if<Intake::Chunk>(&*item)) {
       if (in_snapshot_) {
         error = co_await decode_snapshot(*chunk);
+      } else if (is_limited()) {
+        error = co_await decode_limited(*chunk);
       } else {
         error = co_await decode_stream(chunk->slab, chunk->bytes, chunk->received);
       }
@@ -177,6 +177,19 @@ Task<Error> Pipeline::decode() {
     is_decoding_ = false;
     if (error && error.is(Errc::cancelled)) co_return Error();
     if (error) co_return error;
+  }
+}
+
+// While paused, and while keys are copied at a known offset, nothing is decoded.
+Task<void> Pipeline::wait_for_leave() {
+  while ((paused_ || gate_closed_) && !finished_) {
+    is_decoding_ = false;
+    if (paused_) {
+      co_await resumed_.wait();
+    } else {
+      co_await gate_.wait();
+    }
+    is_decoding_ = true;
   }
 }
 
@@ -190,6 +203,8 @@ Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint rece
     psync_.ack_now();
   }
   if (auto batch = decoder_.take()) {
+    transform_.apply(*batch);
+    if (is_limited()) spend_target(static_cast<std::int64_t>(batch->commands.size()), bytes.size());
     batch->is_late = sink_.is_exactly_once() && is_late(from);
     error = co_await sink_.apply(std::move(batch));
     on_progress();
@@ -270,7 +285,7 @@ void Pipeline::finish_received() {
 Task<Error> Pipeline::drain_received() {
   const TimePoint begin = Clock::now();
   while (!finished_) {
-    if (intake_.is_idle() && !is_decoding_) {
+    if (intake_.is_idle() && !is_decoding_ && !in_piece_) {
       if (in_snapshot_) sink_.flush_keys();
       if (sink_.is_idle() && sink_.suspects().empty()) sink_.checkpoint();
       if (sink_.is_idle() && (in_snapshot_ || sink_.is_recorded())) break;

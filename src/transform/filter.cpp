@@ -151,8 +151,8 @@ void find_contradictions(const FilterOptions& options, Problems& problems) {
     problems.emplace_back("filter.min_ttl_s is above filter.max_ttl_s");
 }
 
-Verdict drop(FilterReason reason) {
-  return {Verdict::Kind::drop, reason};
+FilterVerdict drop(FilterReason reason) {
+  return {FilterVerdict::Kind::drop, reason};
 }
 
 }  // namespace
@@ -216,6 +216,9 @@ Result<Filter> Filter::compile(const FilterOptions& options) {
     return side.types.any() || side.groups.any() || !side.names.empty();
   };
   filter.is_active_ = options != FilterOptions();
+  filter.judges_values_ = rules->allow.types.any() || rules->block.types.any() ||
+                          options.min_bytes > 0 || options.max_bytes >= 0 ||
+                          options.min_ttl_s > 0 || options.max_ttl_s >= 0;
   filter.selects_names_ = !rules->allow.names.empty() || !rules->block.names.empty();
   filter.selects_databases_ = !rules->allow.databases.empty() || !rules->block.databases.empty();
   filter.selects_keys_ = any(rules->allow) || any(rules->block) || options.min_bytes > 0 ||
@@ -224,24 +227,24 @@ Result<Filter> Filter::compile(const FilterOptions& options) {
   return filter;
 }
 
-Verdict Filter::on_database(std::int32_t db) const {
-  return rules_->passes_database(db) ? Verdict() : drop(FilterReason::database);
+FilterVerdict Filter::on_database(std::int32_t db) const {
+  return rules_->passes_database(db) ? FilterVerdict() : drop(FilterReason::database);
 }
 
-Verdict Filter::on_name(std::int32_t db, ByteView key) const {
+FilterVerdict Filter::on_name(std::int32_t db, ByteView key) const {
   if (!is_active_) return {};
   if (!rules_->passes_database(db)) return drop(FilterReason::database);
-  return rules_->passes_name(key) ? Verdict() : drop(FilterReason::key);
+  return rules_->passes_name(key) ? FilterVerdict() : drop(FilterReason::key);
 }
 
-Verdict Filter::on_key(const KeyFacts& key) const {
+FilterVerdict Filter::on_key(const KeyFacts& key) const {
   if (!is_active_) return {};
-  const Verdict by_name = on_name(key.db, key.key);
+  const FilterVerdict by_name = on_name(key.db, key.key);
   if (!by_name.keeps()) return by_name;
   if (!rules_->passes_kind(key.kind) || !rules_->passes_group(key.kind))
     return drop(FilterReason::type);
   const FilterReason reason = rules_->judge_size_and_ttl(key);
-  return reason == FilterReason::passed ? Verdict() : drop(reason);
+  return reason == FilterReason::passed ? FilterVerdict() : drop(reason);
 }
 
 // By name, group and type.
@@ -260,7 +263,7 @@ FilterReason Filter::judge_name(const CommandInfo* info, Args args) const {
   return rules.passes_kind(kind) ? FilterReason::passed : FilterReason::type;
 }
 
-Verdict Filter::on_command(std::int32_t db, const CommandInfo* info, Args args) const {
+FilterVerdict Filter::on_command(std::int32_t db, const CommandInfo* info, Args args) const {
   if (!is_active_) return {};
   const FilterReason by_name = judge_name(info, args);
   if (by_name != FilterReason::passed) return drop(by_name);
@@ -273,8 +276,9 @@ Verdict Filter::on_command(std::int32_t db, const CommandInfo* info, Args args) 
                [&](std::size_t at) { ++(rules_->passes_name(args[at]) ? kept : dropped); });
   if (dropped == 0) return {};
   if (kept == 0) return drop(FilterReason::key);
-  return info->split == SplitShape::no ? drop(FilterReason::mixed)
-                                       : Verdict{Verdict::Kind::split, FilterReason::part};
+  return info->split == SplitShape::no
+             ? drop(FilterReason::mixed)
+             : FilterVerdict{FilterVerdict::Kind::split, FilterReason::part};
 }
 
 std::vector<ByteView> Filter::split_args(std::int32_t db, const CommandInfo& info,
@@ -311,7 +315,8 @@ ValueKind value_kind_of_payload(ByteView payload) {
 
 const char* to_string(FilterReason reason) {
   constexpr std::array<const char*, filter_reasons> names = {
-      "passed", "database", "key", "command", "type", "size", "ttl", "mixed", "part", "script"};
+      "passed", "database", "key",  "command", "type",     "size",
+      "ttl",    "mixed",    "part", "script",  "collision"};
   return names.at(static_cast<std::size_t>(reason));
 }
 

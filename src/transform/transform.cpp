@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "keyferry/base/log.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/config/secret.hpp"
 #include "keyferry/resp/command_parser.hpp"
@@ -38,6 +39,32 @@ bool has_key_pattern(const CommandInfo& info, std::span<const ByteView> args) {
 }
 
 }  // namespace
+
+// Commands whose effect depends on what keys of any type hold. (ZUNIONSTORE and its like also read
+// sets.)
+bool moves_values(const CommandInfo& info, std::span<const ByteView> args) {
+  constexpr ByteView names[] = {"RENAME",      "RENAMENX",    "COPY",      "MOVE",
+                                "ZUNIONSTORE", "ZINTERSTORE", "ZDIFFSTORE"};
+  if (info.shape == KeyShape::sort) return args.size() > 2;  // STORE
+  return std::find(std::begin(names), std::end(names), info.name) != std::end(names);
+}
+
+// Where a command puts a value of its own type whatever was there: indexes into its arguments.
+std::vector<std::size_t> overwritten(const CommandInfo& info, std::span<const ByteView> args) {
+  constexpr ByteView first[] = {"SET",         "SETEX",         "PSETEX",      "SINTERSTORE",
+                                "SUNIONSTORE", "SDIFFSTORE",    "ZRANGESTORE", "GEOSEARCHSTORE",
+                                "RESTORE",     "RESTORE-ASKING"};
+  std::vector<std::size_t> at;
+  const bool all = info.name == "MSET" || info.name == "MSETEX";
+  const bool is_geo = info.shape == KeyShape::georadius;
+  const bool is_first = std::find(std::begin(first), std::end(first), info.name) != std::end(first);
+  if (!all && !is_geo && !is_first && info.name != "BITOP") return at;
+  for_each_key(info, args, [&](std::size_t key) { at.push_back(key); });
+  if (at.empty()) return at;
+  if (is_geo) at = {at.back()};
+  if (!all) at.resize(1);
+  return at;
+}
 
 // A batch being rewritten.
 struct Transform::Out {
@@ -133,10 +160,15 @@ void Transform::take(Out& out, const Command& command) {
   if (is_ours || is_foreign) return keep(out, command);
 
   if (info != nullptr && info->flushes) {
-    const Verdict verdict = filter_.on_command(command.db, info, args);
+    const FilterVerdict verdict = filter_.on_command(command.db, info, args);
     if (!verdict.keeps()) return drop(out, verdict.reason);
     return info->name == "SWAPDB" ? take_swap(out, command, args)
                                   : take_flush(out, command, *info, args);
+  }
+  if (info != nullptr && filter_.judges_values() && moves_values(*info, args)) {
+    doubt_kept(command.db, *info, args);
+    if (info->name == "MOVE" || info->name == "COPY") doubt_moved(command.db, args);
+    return drop(out, FilterReason::mixed);
   }
   const bool crosses = info != nullptr && (info->name == "MOVE" || info->name == "COPY");
   if (crosses && (filter_.is_active() || remap_.maps_databases() || remap_.maps_keys()))
@@ -144,17 +176,19 @@ void Transform::take(Out& out, const Command& command) {
 
   if (info == nullptr && (filter_.selects_keys() || remap_.maps_keys()))
     return refuse(out, command, "keys_unknown");
-  const Verdict verdict = filter_.on_command(command.db, info, args);
+  const FilterVerdict verdict = filter_.on_command(command.db, info, args);
   switch (verdict.kind) {
-    case Verdict::Kind::drop:
+    case FilterVerdict::Kind::drop:
       if (verdict.reason == FilterReason::mixed) doubt_kept(command.db, *info, args);
+      if (verdict.reason == FilterReason::type && info != nullptr)
+        return drop_value(out, command, *info, args);
       return drop(out, verdict.reason);
-    case Verdict::Kind::split: {
+    case FilterVerdict::Kind::split: {
       ++counts_[static_cast<std::size_t>(FilterReason::part)];
       const std::vector<ByteView> rest = filter_.split_args(command.db, *info, args);
       return map_command(out, command, info, rest);
     }
-    case Verdict::Kind::keep:
+    case FilterVerdict::Kind::keep:
       break;
   }
   map_command(out, command, info, args);
@@ -168,6 +202,30 @@ void Transform::doubt_kept(std::int32_t db, const CommandInfo& info, Args args) 
   });
 }
 
+// The destination of MOVE key db, and of COPY source destination ... DB db.
+void Transform::doubt_moved(std::int32_t from, Args args) {
+  std::int32_t to = from;
+  ByteView key = args.size() > 1 ? args[1] : ByteView();
+  if (is_word(args[0], "MOVE") && args.size() > 2) read_db(args[2], to);
+  if (is_word(args[0], "COPY") && args.size() > 2) {
+    key = args[2];
+    for (std::size_t i = 3; i + 1 < args.size(); ++i) {
+      if (is_word(args[i], "DB")) read_db(args[i + 1], to);
+    }
+  }
+  if (on_doubt && filter_.on_name(to, key).keeps()) on_doubt(to, key);
+}
+
+// Its key now holds what does not travel: what the target has under that name is no longer true.
+void Transform::drop_value(Out& out, const Command& command, const CommandInfo& info, Args args) {
+  drop(out, FilterReason::type);
+  std::vector<ByteView> del = {"DEL"};
+  for (const std::size_t at : overwritten(info, args)) {
+    if (filter_.on_name(command.db, args[at]).keeps()) del.push_back(args[at]);
+  }
+  if (del.size() > 1) map_command(out, command, find_command("DEL"), del);
+}
+
 // FLUSHALL [ASYNC|SYNC], FLUSHDB likewise.
 void Transform::take_flush(Out& out, const Command& command, const CommandInfo& info, Args args) {
   const bool owns = owns_target && owns_target();
@@ -177,7 +235,7 @@ void Transform::take_flush(Out& out, const Command& command, const CommandInfo& 
                           !remap_.maps_databases() && !filter_.selects_databases();
     return owns || is_whole ? put(out, command, args) : refuse(out, command, "flush_of_a_part");
   }
-  const Verdict verdict = filter_.on_database(command.db);
+  const FilterVerdict verdict = filter_.on_database(command.db);
   if (!verdict.keeps()) return drop(out, verdict.reason);
   if (remap_.shares_database(command.db)) return refuse(out, command, "flush_of_a_part");
   const bool is_part = filter_.selects_keys() || remap_.maps_keys();
@@ -207,7 +265,7 @@ void Transform::take_swap(Out& out, const Command& command, Args args) {
 void Transform::take_move(Out& out, const Command& command, Args args) {
   std::int32_t to = 0;
   if (args.size() != 3 || !read_db(args[2], to)) return refuse(out, command, "malformed");
-  const Verdict verdict = filter_.on_command(command.db, command.info, args.subspan(0, 1));
+  const FilterVerdict verdict = filter_.on_command(command.db, command.info, args.subspan(0, 1));
   if (verdict.reason == FilterReason::command) return drop(out, verdict.reason);
   const bool from_here = filter_.on_name(command.db, args[1]).keeps();
   const bool to_here = filter_.on_name(to, args[1]).keeps();
@@ -245,7 +303,7 @@ void Transform::take_copy(Out& out, const Command& command, Args args) {
     db_at = i + 1;
     if (!read_db(args[db_at], to)) return refuse(out, command, "malformed");
   }
-  const Verdict verdict = filter_.on_command(command.db, command.info, args.subspan(0, 1));
+  const FilterVerdict verdict = filter_.on_command(command.db, command.info, args.subspan(0, 1));
   if (verdict.reason == FilterReason::command) return drop(out, verdict.reason);
   if (!filter_.on_name(to, args[2]).keeps()) {
     const bool by_db = !filter_.on_database(to).keeps();
@@ -378,7 +436,10 @@ Error Transform::run_script(std::int32_t db, Args args, std::vector<Bytes>& wire
     return Error();
   }
   Error error = script_->call(db, info_of(find_command(args[0]), args[0]), args, wires);
-  if (error) ++script_errors_;
+  if (!error) return error;
+  ++script_errors_;
+  if (error.what != last_script_error_) log_warn("script: {}", error.what);
+  last_script_error_ = error.what;
   return error;
 }
 
@@ -402,7 +463,7 @@ const Origin* Transform::origin_of(Out& out, const Command& command) {
 
 bool Transform::admits(const KeyFacts& key) {
   if (!filter_.is_active() || is_own_key(key.key)) return true;
-  const Verdict verdict = filter_.on_key(key);
+  const FilterVerdict verdict = filter_.on_key(key);
   if (verdict.keeps()) return true;
   ++counts_[static_cast<std::size_t>(verdict.reason)];
   ++filtered_;

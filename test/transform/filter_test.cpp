@@ -7,7 +7,7 @@
 namespace keyferry {
 namespace {
 
-using Kind = Verdict::Kind;
+using Kind = FilterVerdict::Kind;
 using Reason = FilterReason;
 
 Filter compiled(const FilterOptions& options) {
@@ -21,7 +21,7 @@ std::string problems_of(const FilterOptions& options) {
   return filter ? "" : filter.error().what;
 }
 
-Verdict judge(const Filter& filter, const std::vector<ByteView>& args, std::int32_t db = 0) {
+FilterVerdict judge(const Filter& filter, const std::vector<ByteView>& args, std::int32_t db = 0) {
   return filter.on_command(db, find_command(args[0]), args);
 }
 

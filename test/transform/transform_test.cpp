@@ -187,6 +187,25 @@ TEST_F(TransformTest, SwapsAreMappedOrRefused) {
                    "!swap_of_a_part SWAPDB 0 9"}));
 }
 
+TEST_F(TransformTest, TypesThatDoNotTravelTakeTheirKeysAway) {
+  options_.filter.block.types = {"string"};
+  options_.transform.key_prefix_add = "p:";
+  compile();
+
+  EXPECT_EQ(after({"0 SET a 1", "0 MSET a 1 b 2", "0 INCR n", "0 BITOP AND d a b", "0 HSET h f v"}),
+            (Lines{"0 DEL p:a", "0 DEL p:a p:b", "0 DEL p:d", "0 HSET p:h f v"}));
+  EXPECT_EQ(count(FilterReason::type), 4U);
+}
+
+TEST_F(TransformTest, ValuesThatMoveAreCopiedAnewWhereTheirTypeMatters) {
+  options_.filter.block.types = {"hash"};
+  compile();
+
+  EXPECT_EQ(after({"0 RENAME a b", "0 MOVE a 3", "0 COPY a b DB 2", "0 SORT l STORE d", "0 DEL a"}),
+            Lines{"0 DEL a"});
+  EXPECT_EQ(doubts_, "0:a 0:b 0:a 3:a 0:a 0:b 2:b 0:l 0:d ");
+}
+
 TEST_F(TransformTest, FlushesOnlyWhatIsTheLinks) {
   options_.transform.databases = {{"1", "0"}, {"2", "3"}, {"3", "2"}};
   options_.filter.block.databases = {"7"};

@@ -46,15 +46,16 @@ enum class FilterReason : std::uint8_t {
   type,
   size,
   ttl,
-  mixed,   // some of its keys travel, others do not, and it cannot be cut
-  part,    // some of its keys were cut off; the rest of the command travels
-  script,  // the script returned nothing
+  mixed,      // some of its keys travel, others do not, and it cannot be cut
+  part,       // some of its keys were cut off; the rest of the command travels
+  script,     // the script returned nothing
+  collision,  // under the mapping its key would meet another one
 };
-constexpr std::size_t filter_reasons = 10;
+constexpr std::size_t filter_reasons = 11;
 const char* to_string(FilterReason reason);
 using FilterCounts = std::array<std::uint64_t, filter_reasons>;
 
-struct Verdict {
+struct FilterVerdict {
   enum class Kind : std::uint8_t { keep, drop, split };
   Kind kind = Kind::keep;
   FilterReason reason = FilterReason::passed;
@@ -86,17 +87,19 @@ class Filter {
   // may be what travels.
   bool selects_keys() const { return selects_keys_; }
 
+  // Whether verdicts depend on what a key holds, which commands that move values do not tell.
+  bool judges_values() const { return judges_values_; }
   bool selects_databases() const { return selects_databases_; }
 
-  Verdict on_key(const KeyFacts& key) const;
+  FilterVerdict on_key(const KeyFacts& key) const;
   // Only by database and name: all that a scan knows before it asks more.
-  Verdict on_name(std::int32_t db, ByteView key) const;
-  Verdict on_database(std::int32_t db) const;
+  FilterVerdict on_name(std::int32_t db, ByteView key) const;
+  FilterVerdict on_database(std::int32_t db) const;
   // `info`: its row, found or learnt; nullptr: only its database and name are judged. Commands
   // without keys (PUBLISH, FUNCTION, FLUSHALL, ...) are judged by their names alone.
   // split: `split_args` gives what remains.
-  Verdict on_command(std::int32_t db, const CommandInfo* info,
-                     std::span<const ByteView> args) const;
+  FilterVerdict on_command(std::int32_t db, const CommandInfo* info,
+                           std::span<const ByteView> args) const;
   // What is left of a command whose verdict is split.
   std::vector<ByteView> split_args(std::int32_t db, const CommandInfo& info,
                                    std::span<const ByteView> args) const;
@@ -109,6 +112,7 @@ class Filter {
   bool is_active_ = false;
   bool selects_keys_ = false;
   bool selects_names_ = false;
+  bool judges_values_ = false;
   bool selects_databases_ = false;
 };
 

@@ -57,6 +57,10 @@ class Transform {
   // same. Errors: Errc::data_refused.
   Error run_script(std::int32_t db, std::span<const ByteView> args, std::vector<Bytes>& wires);
 
+  void note_collision() {
+    ++counts_[static_cast<std::size_t>(FilterReason::collision)];
+    ++filtered_;
+  }
   const FilterCounts& counts() const { return counts_; }
   // Commands and keys that did not travel.
   std::uint64_t filtered() const { return filtered_; }
@@ -78,6 +82,8 @@ class Transform {
   void keep(Out& out, const Command& command);
   void drop(Out& out, FilterReason reason);
   void refuse(Out& out, const Command& command, const char* reason);
+  void drop_value(Out& out, const Command& command, const CommandInfo& info, Args args);
+  void doubt_moved(std::int32_t from, Args args);
   void doubt_kept(std::int32_t db, const CommandInfo& info, Args args);
   ByteView store(Out& out, ByteView wire);
   const Origin* origin_of(Out& out, const Command& command);
@@ -92,6 +98,7 @@ class Transform {
   FilterCounts counts_{};
   std::uint64_t filtered_ = 0;
   std::uint64_t script_errors_ = 0;
+  std::string last_script_error_;  // told once in a row
 
   // Scratch, kept between commands.
   struct Place {  // of a mapped name: which argument, where in names_
