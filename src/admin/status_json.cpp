@@ -105,6 +105,9 @@ std::string status_json(const Status& status) {
       {"cutover", cutover(status.cutover)},
       {"last_dead_letters",
        json::array(status.last_dead_letters.begin(), status.last_dead_letters.end())},
+      {"limits", json::object{{"target_ops_per_s", status.limits.target_ops_per_s},
+                              {"target_bytes_per_s", status.limits.target_bytes_per_s},
+                              {"source_bytes_per_s", status.limits.source_bytes_per_s}}},
       {"last_error", or_null(status.last_error)}};
   return json::serialize(document);
 }

@@ -156,6 +156,9 @@ int run_as(Options options) {
   admin_options.resp_listen = options.admin_resp_listen;
   admin_options.token = options.http_token;
   admin_options.ready_lag_bytes = options.http_ready_lag_bytes;
+  admin_options.change_limits = [&loop, &pipeline](const RateChange& change) {
+    asio::post(loop, [&pipeline, change] { pipeline.change_limits(change); });
+  };
   AdminServer admin(admin_options, board, [&loop, &pipeline, &options](ControlVerb verb) {
     asio::post(loop, [&pipeline, &options, verb] { obey(pipeline, options, verb); });
     return true;

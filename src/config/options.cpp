@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "keyferry/config/option_kinds.hpp"
+#include "rule_options.hpp"
 
 namespace keyferry {
 namespace {
@@ -204,6 +205,21 @@ void add_limits(Table& table) {
       "limits.memory_max_bytes",
       [](Options& o) -> std::int64_t& { return o.limits_memory_max_bytes; },
       {4 * mebibyte, tebibyte}, "Memory for queued and unanswered data."));
+  table.push_back(integer_option(
+      "limits.target_ops_per_s",
+      [](Options& o) -> std::int64_t& { return o.limits_target_ops_per_s; }, {0, tebibyte},
+      "per second, 0 = no limit",
+      "Commands and snapshot keys for the target; POST /limits changes it while the link runs."));
+  table.push_back(size_option(
+      "limits.target_bytes_per_s",
+      [](Options& o) -> std::int64_t& { return o.limits_target_bytes_per_s; }, {0, tebibyte},
+      "Bytes per second to the target, 0 = no limit; POST /limits changes it while the link "
+      "runs."));
+  table.push_back(size_option(
+      "limits.source_bytes_per_s",
+      [](Options& o) -> std::int64_t& { return o.limits_source_bytes_per_s; }, {0, tebibyte},
+      "Bytes per second from the source, 0 = no limit; POST /limits changes it while the link "
+      "runs."));
   table.push_back(boolean(
       "spool.enabled", [](Options& o) -> bool& { return o.spool_enabled; },
       "Keep on disk what the target cannot take yet, so that the source never has to wait."));
@@ -294,6 +310,7 @@ const std::vector<OptionDef>& option_table() {
     add_file_options(rows);
     add_snapshot(rows);
     add_transfer(rows);
+    add_rule_options(rows);
     add_limits(rows);
     add_operation(rows);
     add_cutover(rows);

@@ -69,7 +69,7 @@ void Pipeline::publish(TimePoint now) {
   s.snapshot_bytes_done = reader_ ? reader_->offset() : 0;
   s.snapshot_bytes_total = full_sync_.frame ? full_sync_.frame->length : std::nullopt;
   if (in_snapshot_ && keys_total_ > 0 && s.snapshot_keys_done > 0) {
-    const double done = static_cast<double>(s.snapshot_keys_done);
+    const double done = static_cast<double>(s.snapshot_keys_done + snapshot_filtered_);
     const double left = std::max(0.0, static_cast<double>(keys_total_) - done);
     s.snapshot_eta_s = left * static_cast<double>(elapsed_ms(snapshot_began_, now)) / 1000 / done;
   }
@@ -86,7 +86,12 @@ void Pipeline::publish(TimePoint now) {
   s.commands_per_s = commands_per_s_;
   s.bytes_per_s = bytes_per_s_;
   s.commands_applied = s.applied = sink.applied;
-  s.filtered = sink.filtered;
+  s.limits = {ops_limit_.per_second(), bytes_limit_.per_second(), source_limit_.per_second()};
+  s.filtered = sink.filtered + transform_.filtered();
+  for (std::size_t i = 1; i < filter_reasons && transform_.is_active(); ++i) {
+    if (const std::uint64_t count = transform_.counts()[i])
+      s.filtered_by.push_back({to_string(static_cast<FilterReason>(i)), count});
+  }
   s.skipped = s.dead_letters = sink.skipped;
   s.failed = sink.failed;
   s.retried = sink.retried;

@@ -49,8 +49,8 @@ void RedisSink::bind_serial_events() {
   serial_events_.any_suspect = [this] { return !suspects_.empty(); };
   serial_events_.healed = [this](const Unit& unit) {
     std::vector<ByteView> args;
-    parse_command(unit.wire, args);
-    if (args.size() > 1 && suspects_.healed(unit.db, args[1])) ++stats_.healed_keys;
+    parse_command(unit.source_wire(), args);
+    if (args.size() > 1 && suspects_.healed(unit.source_db(), args[1])) ++stats_.healed_keys;
   };
   serial_events_.refused = [this](HeldUnit held, const std::string& error, bool executed) {
     return give_up_unit(std::move(held), error, executed);
@@ -90,6 +90,7 @@ Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset
   ++generation_.generation;
   generation_.state = Record::State::loading;
   generation_.owns_target = target_was_empty_;
+  generation_.options = transform != nullptr ? transform->fingerprint() : 0;
   generation_.replid = replid;
   generation_.offset = generation_.judged = offset;
   stream_void_ = is_loading_ = false;
@@ -166,11 +167,11 @@ void RedisSink::heal(KeyCopies copies) {
   copies_ = std::move(copies);
 }
 
-// The unit's keys; none for a command that nobody knows.
+// The unit's keys, by their names at the source; none for a command that nobody knows.
 template <class Use>
 void RedisSink::for_each_key_of(const Unit& unit, Use use) const {
   std::vector<ByteView> args;
-  if (parse_command(unit.wire, args).status != CommandParse::Status::command) return;
+  if (parse_command(unit.source_wire(), args).status != CommandParse::Status::command) return;
   Command command;
   command.info = find_command(args[0]);
   const CommandInfo* info = info_of(command, args);
@@ -181,7 +182,7 @@ void RedisSink::for_each_key_of(const Unit& unit, Use use) const {
 // Its effect, or that of what came before it, is not what it was at the source: so are its keys. A
 // copy whose answer got lost is made once more.
 void RedisSink::doubt(const Unit& unit) {
-  for_each_key_of(unit, [&](ByteView key) { suspects_.add(unit.db, key); });
+  for_each_key_of(unit, [&](ByteView key) { suspects_.add(unit.source_db(), key); });
 }
 
 // Whether a key of the unit is suspect. What it did to its other keys is then as doubtful.
@@ -191,7 +192,7 @@ bool RedisSink::explains(const Unit& unit, const std::string& error) {
   bool any = false;
   for_each_key_of(unit, [&](ByteView key) {
     ++keys;
-    any = any || suspects_.contains(unit.db, key);
+    any = any || suspects_.contains(unit.source_db(), key);
   });
   if (any && (keys > 1 || !error.empty())) doubt(unit);
   return any;

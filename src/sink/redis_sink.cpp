@@ -287,6 +287,7 @@ Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
     if (Error error = judge_loss(key.key, key.db, rdb::Choice::Loss::key_meta)) return error;
   }
   const rdb::Choice choice = choose(key, dialect);
+  // The script wants elements, or the target needs them.
   if (choice.way != rdb::Choice::Way::raw) return put_foreign(key, choice, templates);
   Unit unit;
   unit.slot = slot;
@@ -297,6 +298,12 @@ Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
   const auto append = [&](Bytes& out) {
     rdb::append_restore(out, key, footer, nodes_.identity().traits, replace, replace);
   };
+  if (transform != nullptr && transform->has_script()) {
+    Bytes wire;
+    append(wire);
+    if (!put_scripted(unit, wire)) put_wire(unit, std::move(wire));
+    return Error();
+  }
   const std::uint16_t at = lane_of_slot_[slot];
   if (at == held_lane) {
     Bytes wire;

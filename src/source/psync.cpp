@@ -218,10 +218,22 @@ Task<Error> Psync::receive() {
     chunk.received = state_.last_read;
     Error error = co_await intake_.push(std::move(chunk), pressure);
     if (error) co_return error;
+    co_await wait_for_share(*n);
   }
   while (!stopping_)
     co_await halt_.wait();
   co_return Error(Errc::cancelled, "stopped");
+}
+
+// The limit may change, and the source come under pressure, while we wait.
+Task<void> Psync::wait_for_share(std::size_t bytes) {
+  constexpr Millis look_again{100};
+  if (!throttle) co_return;
+  Millis wait = throttle(bytes);
+  while (wait > Millis(0) && reading_ && !stopping_) {
+    co_await halt_.wait_for(std::min(wait, look_again));
+    wait = throttle(0);
+  }
 }
 
 // REPLCONF ACK from the start of the snapshot on, later once a second: a diskless master starts the

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "keyferry/base/error.hpp"
+#include "keyferry/config/rules.hpp"
 #include "keyferry/config/uri.hpp"
 
 namespace keyferry {
@@ -84,7 +85,12 @@ struct Options {
   std::int64_t delivery_full_resyncs_per_hour = 1;
   ErrorPolicy errors_policy = ErrorPolicy::stop;
   std::string errors_dead_letter_file = "keyferry-dead-letters.resp";
+  FilterOptions filter;
+  TransformOptions transform;  // groups databases and transform
   std::int64_t limits_memory_max_bytes = std::int64_t{256} * 1024 * 1024;
+  std::int64_t limits_target_ops_per_s = 0;  // 0 = unlimited, like below
+  std::int64_t limits_target_bytes_per_s = 0;
+  std::int64_t limits_source_bytes_per_s = 0;
   bool spool_enabled = true;
   std::string spool_dir;  // "": the default, where nothing outlives the process
   std::string spool_folder() const { return spool_dir.empty() ? "keyferry-spool" : spool_dir; }

@@ -25,6 +25,7 @@
 #include "keyferry/sink/route.hpp"
 #include "keyferry/sink/serial_lane.hpp"
 #include "keyferry/sink/topology.hpp"
+#include "keyferry/transform/transform.hpp"
 
 namespace keyferry {
 
@@ -66,6 +67,10 @@ class RedisSink {
   // Runs when the target does not stand where this link left it: what its record says now. Nothing
   // more is written until begin_stream().
   std::function<void(std::optional<Record>)> on_lost;
+
+  // What stands between source and target; nullptr: nothing. Outlives the sink. Commands and keys
+  // come to the sink transformed; it asks about copies of keys, leftovers and the script.
+  Transform* transform = nullptr;
 
   // Reaches the target, takes the right to write there, and prepares it (target.before). Nothing
   // runs yet.
@@ -130,6 +135,11 @@ class RedisSink {
   void flush_keys();
   // The snapshot broke off: what of it was collected and not sent is dropped.
   void forget_snapshot();
+  // A key of the snapshot that does not travel: what the target has under its name stays
+  // (snapshot.mirror).
+  void spare_key(const rdb::Event& key) {
+    if (!load_.found.empty()) note_kept(key);
+  }
   // Removes what the target held when the link began and the snapshot did not have
   // (snapshot.mirror).
   Task<Error> remove_leftovers();
@@ -187,6 +197,8 @@ class RedisSink {
   void suspect_keys_of(Plan& plan, std::size_t first, std::size_t last);
   Error refuse_here(Plan& plan, const Command& command, const char* reason);
   std::int32_t db_of(const Command& command) const;
+  Route route_of(const Command& command, const CommandInfo* info,
+                 std::span<const ByteView> args) const;
   const CommandInfo* info_of(const Command& command, std::span<const ByteView> args) const;
 
   // lanes and slots (redis_sink.cpp)
@@ -236,6 +248,9 @@ class RedisSink {
   Error lose(const std::string& what, const char* kind, bool is_fatal);
   void put_held(Unit unit, Bytes wire);
   void put_part(Unit unit, rdb::Rewriter::Part part);
+  void put_wire(Unit unit, Bytes wire);
+  bool put_scripted(const Unit& unit, ByteView wires);
+  void refuse_scripted(const Error& error, const std::vector<ByteView>& args);
   void send_part(rdb::Rewriter::Part part, bool is_last);
   Bytes part_wire(Unit& unit, rdb::Rewriter::Part part) const;
   bool take_load_refusal(HeldUnit& held, std::string& error);

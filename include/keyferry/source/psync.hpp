@@ -47,6 +47,9 @@ class Psync {
   // What the source holds back for us; asked when memory is full.
   std::function<SourcePressure()> pressure;
 
+  // May be empty. Told how much was read; says how long to wait before more is.
+  std::function<Millis(std::size_t bytes)> throttle;
+
   // Until stop(), or an error that retrying does not mend. Closes the intake when it returns.
   Task<Error> run();
   void stop();
@@ -69,6 +72,7 @@ class Psync {
   Task<Error> request_sync();
   Task<Error> begin_full_sync(ReplicationPosition position);
   Task<Error> receive();
+  Task<void> wait_for_share(std::size_t bytes);
   Task<Error> acknowledge();
 
   asio::any_io_executor executor_;
