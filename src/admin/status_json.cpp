@@ -80,6 +80,15 @@ json::object used_of(std::uint64_t used_bytes, std::uint64_t max_bytes) {
   return json::object{{"used_bytes", used_bytes}, {"max_bytes", max_bytes}};
 }
 
+json::object scan(const ScanStatus& scan) {
+  return json::object{{"db", scan.db},
+                      {"percent", std::round(scan.percent * 10) / 10},
+                      {"pending_keys", scan.pending_keys},
+                      {"spilled_keys", scan.spilled_keys},
+                      {"rescans", scan.rescans},
+                      {"notifications", scan.notifications}};
+}
+
 }  // namespace
 
 std::string status_json(const Status& status) {
@@ -89,21 +98,21 @@ std::string status_json(const Status& status) {
                                 {"phase", to_string(status.phase)},
                                 {"lag", lag(status)},
                                 {"lanes", lanes(status)}});
-  const json::object document{
-      {"version", version()},
-      {"phase", to_string(status.phase)},
-      {"synced", status.synced},
-      {"uptime_s", std::round(status.uptime_s * 10) / 10},
-      {"lag", lag(status)},
-      {"clock_skew_ms", or_null(status.clock_skew_ms)},
-      {"snapshot", snapshot(status)},
-      {"stream", stream(status)},
-      {"counters", counters(status)},
-      {"memory", used_of(status.memory_used_bytes, status.memory_max_bytes)},
-      {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
-      {"shards", std::move(shards)},
-      {"cutover", cutover(status.cutover)},
-      {"last_error", or_null(status.last_error)}};
+  json::object document{{"version", version()},
+                        {"phase", to_string(status.phase)},
+                        {"synced", status.synced},
+                        {"uptime_s", std::round(status.uptime_s * 10) / 10},
+                        {"lag", lag(status)},
+                        {"clock_skew_ms", or_null(status.clock_skew_ms)},
+                        {"snapshot", snapshot(status)},
+                        {"stream", stream(status)},
+                        {"counters", counters(status)},
+                        {"memory", used_of(status.memory_used_bytes, status.memory_max_bytes)},
+                        {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
+                        {"shards", std::move(shards)},
+                        {"cutover", cutover(status.cutover)},
+                        {"last_error", or_null(status.last_error)}};
+  if (status.scan) document["scan"] = scan(*status.scan);
   return json::serialize(document);
 }
 
