@@ -97,7 +97,7 @@ Task<Error> ScanLink::carry_out() {
 }
 
 bool ScanLink::is_settled() const {
-  if (in_snapshot_ || sweeping_ || !moved_.empty()) return false;
+  if (in_snapshot_ || sweeping_ || functions_wanted_ || !moved_.empty()) return false;
   for (const auto& node : nodes_) {
     if (node->is_stopped()) continue;
     if (!node->is_settled() || !node->is_listening()) return false;
@@ -129,31 +129,55 @@ void ScanLink::advance() {
 
 // Looks at the source again and again, and decides what is next.
 Task<Error> ScanLink::steer() {
-  Error error;
-  for (const auto& node : nodes_) {
-    if (!error) error = co_await node->prove();
-  }
-  if (!error) error = co_await copy_functions();
-  reconciled_ = Clock::now();
-  while (!error && !finished_ && !draining_) {
-    bool is_read = false;
-    error = co_await round(is_read);
+  reconciled_ = healthy_ = Clock::now();
+  while (!finished_ && !draining_) {
+    Error error = co_await decide();
     if (finished_ || draining_) break;
-    bool is_passing = false;
-    for (const auto& node : nodes_)
-      is_passing = is_passing || (!node->is_stopped() && node->is_passing());
-    if (!error && in_snapshot_ && !is_passing) error = co_await after_first_pass();
-    if (!error && !in_snapshot_ && !is_passing && options_.stream_enabled) error = co_await sweep();
-    if (error && error.is(Errc::unreachable)) {
+    if (!error) {
+      healthy_ = Clock::now();
+    } else if (!error.is(Errc::unreachable)) {
+      co_return error;
+    } else {
       last_error_ = error.what;
-      error = Error();
+      refresh_wanted_ = is_cluster_;
+      const std::int64_t limit_s = options_.source.reconnect_max_s;
+      if (elapsed_ms(healthy_, Clock::now()) > limit_s * 1000)
+        co_return with_context(fmt::format("no working link for {} s", limit_s), std::move(error));
     }
-    if (finished_ || draining_ || error) break;
     check_goal(Clock::now());
     const Millis calm(options_.source_scan_check_ms);
     co_await halt_.wait_for(is_urgent() ? std::min(calm, urgent_interval) : calm);
   }
-  co_return finished_ ? Error() : error;
+  co_return Error();
+}
+
+Task<Error> ScanLink::decide() {
+  Error error = co_await prepare_nodes();
+  bool is_read = false;
+  if (!error) error = co_await round(is_read);
+  if (error || finished_ || draining_) co_return error;
+  for (const auto& node : nodes_) {
+    if (!node->is_stopped() && node->is_passing()) co_return Error();
+  }
+  if (in_snapshot_) co_return co_await after_first_pass();
+  if (options_.stream_enabled) co_return co_await sweep();
+  co_return Error();
+}
+
+// What is done once, when the nodes can be reached.
+Task<Error> ScanLink::prepare_nodes() {
+  Error error;
+  if (!is_proven_) {
+    for (const auto& node : nodes_) {
+      if (!error) error = co_await node->prove();
+    }
+    is_proven_ = !error;
+  }
+  if (!error && functions_wanted_) {
+    error = co_await copy_functions();
+    functions_wanted_ = error && error.is(Errc::unreachable);
+  }
+  co_return error;
 }
 
 // One look at every node, and a reading if all of them could be asked.
@@ -167,27 +191,21 @@ Task<Error> ScanLink::round(bool& is_read) {
   const TimePoint read_at = Clock::now();
   const auto number = static_cast<Offset>(++common_.last_number);
   advance();
+  Error error;
   for (const auto& node : nodes_) {
     if (node->is_stopped()) continue;
-    Error error = co_await node->check();
-    if (error && error.is(Errc::unreachable)) {
-      is_read = false;
-      last_error_ = error.what;
-      refresh_wanted_ = is_cluster_;
-    } else if (error) {
-      co_return error;
-    }
-    if (node->take_new_functions()) {
-      error = co_await copy_functions();
-      if (error) co_return error;
-    }
+    Error one = co_await node->check();
+    if (one && !one.is(Errc::unreachable)) co_return one;
+    if (one) error = std::move(one);
+    functions_wanted_ = node->take_new_functions() || functions_wanted_;
   }
-  Error error = co_await refresh_nodes();
-  if (error) co_return error;
+  Error changed = co_await refresh_nodes();
+  if (changed) co_return changed;
+  is_read = is_read && !error;
   lag_.link(is_read && is_settled());
   if (is_read && is_settled()) lag_.reading(history, number, read_at);
   caught_up_ = is_settled() && (caught_up_ || lag_.synced(Clock::now()));
-  co_return Error();
+  co_return error;
 }
 
 Task<Error> ScanLink::after_first_pass() {

@@ -45,7 +45,7 @@ ScanNode::ScanNode(ScanCommon& common, Place place)
       notifications_(common.executor, source_),
       control_(common.executor),
       big_(common.executor, source_),
-      spool_(fmt::format("{}/scan-{}", common.options.spool_dir, place_.index),
+      spool_(common.options.spool_dir,
              common.options.spool_enabled ? common.options.spool_max_bytes : no_spool_bytes),
       wake_(common.executor),
       heard_(common.executor),

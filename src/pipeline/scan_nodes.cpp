@@ -40,7 +40,6 @@ Task<Error> ScanLink::open_source() {
   if (error) co_return error;
   for (ScanNode::Place& place : places) {
     place.shares = places.size();
-    place.index = nodes_made_++;
     nodes_.push_back(std::make_unique<ScanNode>(common_, std::move(place)));
     error = co_await nodes_.back()->open();
     if (error) co_return error;
@@ -127,7 +126,6 @@ Task<Error> ScanLink::refresh_nodes() {
     };
     if (std::any_of(nodes_.begin(), nodes_.end(), is_known)) continue;
     place.shares = places.size();
-    place.index = nodes_made_++;
     error = co_await start_node(std::move(place));
     if (error && !error.is(Errc::unreachable)) co_return error;
     if (error) refresh_wanted_ = true;

@@ -18,6 +18,8 @@ bool has_modules(const RespValue& list) {
 }  // namespace
 
 Task<Result<RespValue>> ScanNode::ask(Bytes command) {
+  Error error = co_await open_control();
+  if (error) co_return error;
   auto reply = co_await control_.call(std::move(command), Millis(source_.reply_timeout_ms));
   if (!reply) control_open_ = false;
   co_return reply;
@@ -41,8 +43,7 @@ Task<Error> ScanNode::read_info(SourceReading& reading) {
 }
 
 Task<Error> ScanNode::open() {
-  Error error = co_await open_control();
-  if (!error) error = co_await read_info(reading_);
+  Error error = co_await read_info(reading_);
   has_reading_ = !error;
   if (error) co_return error;
   if (common_.options.stream_enabled) {
@@ -189,9 +190,8 @@ Task<bool> ScanNode::barrier() {
 }
 
 Task<Error> ScanNode::check() {
-  Error error = co_await open_control();
   SourceReading now;
-  if (!error) error = co_await read_info(now);
+  Error error = co_await read_info(now);
   const bool follows = common_.options.stream_enabled && receiving_;
   const bool flags_due = elapsed_ms(flags_checked_, Clock::now()) >= flags_interval_ms;
   if (!error && follows && flags_due) error = co_await check_flags(false);

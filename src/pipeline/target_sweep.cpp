@@ -15,7 +15,7 @@ Task<Error> TargetSweep::run() {
     connection_ = nullptr;
     if (error) co_return with_context("target " + to_string(master), std::move(error));
   }
-  log_info("target looked through: keys_the_source_lacks={}", found_);
+  if (found_ > 0) log_info("target looked through: keys_the_source_lacks={}", found_);
   co_return Error();
 }
 

@@ -46,6 +46,8 @@ class ScanLink {
   Task<Error> open_source();
   Task<Error> carry_out();
   Task<Error> steer();
+  Task<Error> decide();
+  Task<Error> prepare_nodes();
   Task<Error> round(bool& is_read);
   Task<Error> after_first_pass();
   Task<Error> copy_functions();
@@ -91,7 +93,6 @@ class ScanLink {
   Scope scope_;
   Signal halt_;
   std::vector<std::unique_ptr<ScanNode>> nodes_;
-  std::size_t nodes_made_ = 0;
   SlotMap source_map_;
   bool is_cluster_ = false;
   TargetSweep sweep_;
@@ -112,6 +113,9 @@ class ScanLink {
   Error result_;
   std::string last_error_;
 
+  bool is_proven_ = false;       // events arrive
+  bool functions_wanted_ = true;
+  TimePoint healthy_{};          // when every node could last be looked at
   TimePoint began_{};
   TimePoint rate_at_{};
   std::uint64_t rate_commands_ = 0;

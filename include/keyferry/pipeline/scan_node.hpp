@@ -45,7 +45,6 @@ class ScanNode {
     Endpoint master;  // of a cluster: whose slots these are; the host itself unless it is a replica
     bool is_cluster = false;
     bool is_replica = false;
-    std::size_t index = 0;   // names its spool
     std::size_t shares = 1;  // of the memory for waiting keys
   };
   ScanNode(ScanCommon& common, Place place);
