@@ -26,14 +26,6 @@ KeyScanner::Limits limits_of(const Options& options) {
   return limits;
 }
 
-// The server will answer differently in a moment.
-bool is_passing_trouble(ByteView error) {
-  for (const ByteView word : {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"}) {
-    if (error.starts_with(word)) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 ScanNode::ScanNode(ScanCommon& common, Place place)
@@ -220,6 +212,7 @@ bool ScanNode::has_work() const {
 }
 
 Task<Error> ScanNode::copy() {
+  Backoff backoff(Millis(20), Millis(1000));
   healthy_ = Clock::now();
   while (!stopping_) {
     if (common_.paused) {
@@ -242,9 +235,11 @@ Task<Error> ScanNode::copy() {
         log_warn("reading keys broke off, trying again: error=\"{}\"", keys.error().what);
       }
       if (!stopping_ && keys.error().is(Errc::refused_by_peer)) co_return keys.error();
+      if (!stopping_) co_await halt_.wait_for(backoff.next());
       continue;
     }
     healthy_ = Clock::now();
+    backoff.reset();
     if (!keys->empty()) {
       error = co_await put(*keys);
       if (error) co_return stopping_ ? Error() : error;

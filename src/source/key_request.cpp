@@ -38,6 +38,19 @@ KeyRequest::Status as_status(Token token) {
 
 }  // namespace
 
+bool is_passing_trouble(ByteView error) {
+  for (const ByteView word : {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"}) {
+    if (error.starts_with(word)) return true;
+  }
+  return false;
+}
+
+KeyRequest::Status KeyRequest::refuse(ByteView command, ByteView error) {
+  error_ = std::string(command).append(": ").append(error);
+  may_try_again_ = is_passing_trouble(error);
+  return Status::refused;
+}
+
 void KeyRequest::select(std::int32_t db, std::int32_t& selected) {
   append_command(wire_, {"SELECT", std::to_string(db)});
   selected = db;
@@ -137,7 +150,7 @@ bool KeyRequest::takes_selection(ReplyCursor& cursor, bool is_due, Token& status
   ReplyToken token;
   status = cursor.next(token);
   if (status == Token::token && token.is_error()) {
-    error_ = "SELECT: " + std::string(token.text);
+    refuse("SELECT", token.text);
     return false;
   }
   return status == Token::token;
@@ -151,10 +164,7 @@ KeyRequest::Status KeyRequest::next_page(ByteView bytes, std::size_t& consumed) 
   ReplyToken token;
   status = cursor.next(token);
   if (status != Token::token) return as_status(status);
-  if (token.is_error()) {
-    error_ = "SCAN: " + std::string(token.text);
-    return Status::refused;
-  }
+  if (token.is_error()) return refuse("SCAN", token.text);
   if (token.kind != ReplyToken::Kind::array || token.integer != 2) return Status::corrupt;
   ReplyToken at;
   status = cursor.next(at);
@@ -197,8 +207,7 @@ KeyRequest::Status KeyRequest::next_size(ByteView bytes, std::size_t& consumed) 
     if (status != Token::token) return as_status(status);
     if (token.is_error() && ways_.memory_usage && is_denied(token.text)) {
       ways_.memory_usage = false;
-      error_ = "MEMORY USAGE: " + std::string(token.text);
-      return Status::refused;
+      return refuse("MEMORY USAGE", token.text);
     }
     if (token.kind != ReplyToken::Kind::integer) continue;
     const auto found = static_cast<std::uint64_t>(std::max<std::int64_t>(0, token.integer));
@@ -217,10 +226,7 @@ KeyRequest::Status KeyRequest::next_time(ByteView bytes, std::size_t& consumed) 
   for (ReplyToken& token : tokens) {
     const Token status = cursor.next(token);
     if (status != Token::token) return as_status(status);
-    if (token.is_error()) {
-      error_ = "TIME: " + std::string(token.text);
-      return Status::refused;
-    }
+    if (token.is_error()) return refuse("TIME", token.text);
   }
   now_ms_ = to_int(tokens[1].text) * 1000 + to_int(tokens[2].text) / 1000;
   consumed += cursor.consumed();
@@ -253,8 +259,7 @@ KeyRequest::Status KeyRequest::next_value(ByteView bytes, std::size_t& consumed,
   if (status != Token::token) return as_status(status);
   if (expiry.is_error() && ways_.pexpiretime && is_denied(expiry.text)) {
     ways_.pexpiretime = false;
-    error_ = "PEXPIRETIME: " + std::string(expiry.text);
-    return Status::refused;
+    return refuse("PEXPIRETIME", expiry.text);
   }
   consumed += cursor.consumed();
   ++at_;

@@ -195,11 +195,13 @@ Task<Error> KeyScanner::fetch_some() {
         co_return Error(Errc::corrupt,
                         "a reply is not what was asked for: \"" + escaped(unread) + "\"");
       case KeyRequest::Status::refused: {
-        const bool is_new = ways_.memory_usage != current_.ways().memory_usage ||
-                            ways_.pexpiretime != current_.ways().pexpiretime;
+        const bool may_try_again = current_.may_try_again() ||
+                                   ways_.memory_usage != current_.ways().memory_usage ||
+                                   ways_.pexpiretime != current_.ways().pexpiretime;
         ways_.memory_usage = ways_.memory_usage && current_.ways().memory_usage;
         ways_.pexpiretime = ways_.pexpiretime && current_.ways().pexpiretime;
-        co_return Error(is_new ? Errc::unreachable : Errc::refused_by_peer, current_.error());
+        co_return Error(may_try_again ? Errc::unreachable : Errc::refused_by_peer,
+                        current_.error());
       }
     }
     if (error) co_return error;

@@ -156,17 +156,18 @@ TEST(Scan, LargeValuesGoInPieces) {
   RespClient client = source.client();
   // Pending entries that were deleted only travel with a stream as a whole.
   client.must({"DEL", Dataset::name(0, "stream")});
-  for (int i = 1; i <= 500; ++i)
+  for (int i = 1; i <= 5000; ++i)
     client.must({"XADD", "stream", std::to_string(i) + "-0", "field", std::string(50, 'v')});
   client.must({"XDEL", "stream", "400-0"});
   client.must({"XGROUP", "CREATE", "stream", "group", "0"});
   for (const char* consumer : {"c1", "c2"})
-    client.must({"XREADGROUP", "GROUP", "group", consumer, "COUNT", "50", "STREAMS", "stream", ">"});
+    client.must(
+        {"XREADGROUP", "GROUP", "group", consumer, "COUNT", "50", "STREAMS", "stream", ">"});
   client.must({"XGROUP", "CREATECONSUMER", "stream", "group", "idle"});
   client.must({"SET", "gone", std::string(300000, 'x')});
   Keyferry link(KEYFERRY_BINARY);
 
-  link.run(source.uri(), target.uri(), scanning({"--set", "snapshot.restore_max_bytes=2000"}));
+  link.run(source.uri(), target.uri(), scanning({"--set", "snapshot.restore_max_bytes=150000"}));
   wait_streaming(link);
   client.must({"APPEND", Dataset::name(0, "long"), "tail"});
   client.must({"DEL", "gone"});
@@ -209,9 +210,13 @@ TEST(Scan, ABrokenSubscriptionLosesNothing) {
 TEST(Scan, BrokenReadersAndARestartOfTheSourceLoseNothing) {
   RedisServer source = events_source({"--appendonly", "yes"});
   const RedisServer target = source_server();
-  fill_strings(source, 50000);
+  fill_strings(source, 100000);
   Keyferry link(KEYFERRY_BINARY);
   link.run(source.uri(), target.uri(), scanning({"--set", "source.scan.count=100"}));
+  const auto has_begun = [](const std::string& json) {
+    return json_field(json, "snapshot.keys_done").size() > 2;
+  };
+  ASSERT_TRUE(link.wait_until(has_begun, Millis{20000})) << link.output();
   for (int i = 0; i < 5; ++i) {
     source.command({"CLIENT", "KILL", "TYPE", "normal"});
     std::this_thread::sleep_for(Millis{20});
@@ -223,6 +228,7 @@ TEST(Scan, BrokenReadersAndARestartOfTheSourceLoseNothing) {
   RespClient client = source.client();
   for (int key = 0; key < 200; ++key)
     client.must({"DEL", "key:" + std::to_string(key)});
+  ASSERT_TRUE(link.is_running()) << link.output();
   drain(link);
 
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
@@ -299,9 +305,9 @@ TEST(Scan, FlagsThatAreTakenAwayAreSetAgain) {
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 
-const std::vector<std::string> cloud_user = {"--user",  "cloud", "on",     ">pw", "~*",
-                                             "&*",      "+@all", "-psync", "-sync", "-replconf",
-                                             "-config", "-acl"};
+const std::vector<std::string> cloud_user = {"--user", "cloud",     "on",      ">pw",
+                                             "~*",     "&*",        "+@all",   "-psync",
+                                             "-sync",  "-replconf", "-config", "-acl"};
 
 TEST(Scan, WithoutPsyncItFallsBackAndSaysSo) {
   std::vector<std::string> args = cloud_user;
@@ -373,7 +379,10 @@ TEST(Scan, MemoryOfWaitingKeysIsBounded) {
 
   fill_strings(source, 100000, 8);
   source.command({"DEL", "key:5", "key:99999"});
-  EXPECT_TRUE(link.wait_status("scan.pending_keys", "100000", Millis{20000})) << link.output();
+  const auto knows_all = [](const std::string& json) {
+    return std::stoull("0" + json_field(json, "scan.pending_keys")) >= 100000;
+  };
+  EXPECT_TRUE(link.wait_until(knows_all, Millis{20000})) << link.output();
   EXPECT_GT(std::stoull("0" + scan_field(link, "spilled_keys")), 50000u);
   EXPECT_LT(std::stoull("0" + link.status("memory.used_bytes")), 3u * 1024 * 1024);
   EXPECT_EQ(link.http_post("/resume").status, 202);

@@ -39,7 +39,9 @@ std::string read_all(const std::vector<ByteView>& pieces) {
 }
 
 TEST(ReplyCursor, ReadsEveryKindAtEverySplit) {
-  const Bytes bytes = "+OK\r\n-ERR no\r\n:-12\r\n$5\r\na\r\nbc\r\n$0\r\n\r\n$-1\r\n*-1\r\n*2\r\n:1\r\n$1\r\nx\r\n*0\r\n";
+  const Bytes bytes =
+      "+OK\r\n-ERR "
+      "no\r\n:-12\r\n$5\r\na\r\nbc\r\n$0\r\n\r\n$-1\r\n*-1\r\n*2\r\n:1\r\n$1\r\nx\r\n*0\r\n";
   test::for_each_split(bytes, [](const std::vector<ByteView>& pieces) {
     EXPECT_EQ(read_all(pieces), "+OK -ERR no :-12 $a\r\nbc $ _ _ *2 :1 $x *0 ");
   });

@@ -76,11 +76,35 @@ TEST(KeyEvents, RefusesWhatNoSubscriberGets) {
 
 // Every class of event that notify-keyspace-events knows, with what Redis 7.0 calls it.
 TEST(KeyEvents, EveryChangeMakesItsKeyRead) {
-  for (const char* event :
-       {"set", "del", "expire", "expired", "evicted", "persist", "rename_from", "rename_to",
-        "move_from", "move_to", "copy_to", "restore", "setrange", "append", "incrby", "lpush",
-        "ltrim", "hset", "hdel", "sadd", "spop", "zadd", "zrem", "xadd", "xgroup-create",
-        "sortstore", "hexpire", "hexpired", "a-name-from-the-future"}) {
+  for (const char* event : {"set",
+                            "del",
+                            "expire",
+                            "expired",
+                            "evicted",
+                            "persist",
+                            "rename_from",
+                            "rename_to",
+                            "move_from",
+                            "move_to",
+                            "copy_to",
+                            "restore",
+                            "setrange",
+                            "append",
+                            "incrby",
+                            "lpush",
+                            "ltrim",
+                            "hset",
+                            "hdel",
+                            "sadd",
+                            "spop",
+                            "zadd",
+                            "zrem",
+                            "xadd",
+                            "xgroup-create",
+                            "sortstore",
+                            "hexpire",
+                            "hexpired",
+                            "a-name-from-the-future"}) {
     EXPECT_TRUE(changes_key(event)) << event;
   }
   for (const char* event : {"keymiss", "new", "overwritten", "type_changed"})
@@ -93,11 +117,11 @@ TEST(KeyEvents, FlagsThatAreMissing) {
     bool has_modules;
     const char* missing;
   };
-  const Row rows[] = {{"AE", false, ""},           {"AKE", true, ""},
-                      {"", false, "Eg$lshztxe"},   {"A", false, "E"},
-                      {"K$", false, "Eglshztxe"},  {"g$lshzxteE", false, ""},
-                      {"g$lshzxteE", true, "d"},   {"g$lshzxtedE", true, ""},
-                      {"g$lshztE", false, "xe"},   {"Ex", false, "g$lshzte"}};
+  const Row rows[] = {{"AE", false, ""},          {"AKE", true, ""},
+                      {"", false, "Eg$lshztxe"},  {"A", false, "E"},
+                      {"K$", false, "Eglshztxe"}, {"g$lshzxteE", false, ""},
+                      {"g$lshzxteE", true, "d"},  {"g$lshzxtedE", true, ""},
+                      {"g$lshztE", false, "xe"},  {"Ex", false, "g$lshzte"}};
   for (const Row& row : rows)
     EXPECT_EQ(missing_notify_flags(row.flags, row.has_modules), row.missing) << row.flags;
 }

@@ -73,9 +73,8 @@ KeyRequest request_of(ReadWays ways, bool scans, KeyList sizes, KeyList values) 
 }
 
 TEST(KeyRequest, AsksForPageSizesAndValuesInOneGo) {
-  const KeyRequest request =
-      request_of({}, true, keys_of({{2, "s"}, {0, "t"}}),
-                 keys_of({{0, "a"}, {3, "b"}, {3, "huge"}, {3, "moving"}}));
+  const KeyRequest request = request_of({}, true, keys_of({{2, "s"}, {0, "t"}}),
+                                        keys_of({{0, "a"}, {3, "b"}, {3, "huge"}, {3, "moving"}}));
 
   Bytes expected = make_command({"SELECT", "2"});
   append_command(expected, {"SCAN", "17", "COUNT", "100"});

@@ -113,9 +113,9 @@ class ScanLink {
   Error result_;
   std::string last_error_;
 
-  bool is_proven_ = false;       // events arrive
+  bool is_proven_ = false;  // events arrive
   bool functions_wanted_ = true;
-  TimePoint healthy_{};          // when every node could last be looked at
+  TimePoint healthy_{};  // when every node could last be looked at
   TimePoint began_{};
   TimePoint rate_at_{};
   std::uint64_t rate_commands_ = 0;

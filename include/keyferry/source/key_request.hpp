@@ -41,6 +41,9 @@ struct ReadKey {
   ByteView text;
 };
 
+// The server will answer differently in a moment: LOADING and the like.
+bool is_passing_trouble(ByteView error);
+
 class KeyRequest {
  public:
   struct Limits {
@@ -73,6 +76,7 @@ class KeyRequest {
   // How many of keys() were given out.
   std::size_t given() const { return at_; }
   const std::string& error() const { return error_; }
+  bool may_try_again() const { return may_try_again_; }
   const ReadWays& ways() const { return ways_; }
 
  private:
@@ -83,6 +87,7 @@ class KeyRequest {
   Status next_size(ByteView bytes, std::size_t& consumed);
   Status next_time(ByteView bytes, std::size_t& consumed);
   Status next_value(ByteView bytes, std::size_t& consumed, ReadKey& out);
+  Status refuse(ByteView command, ByteView error);
   bool takes_selection(ReplyCursor& cursor, bool is_due, ReplyCursor::Status& status);
 
   ReadWays ways_;
@@ -101,6 +106,7 @@ class KeyRequest {
   std::size_t at_ = 0;
   std::int64_t now_ms_ = 0;  // of the source, where its expiries are relative
   std::string error_;
+  bool may_try_again_ = false;
 };
 
 }  // namespace keyferry
