@@ -122,11 +122,11 @@ Task<Error> ScanLink::refresh_nodes() {
   if (error || finished_) co_return error.is(Errc::unreachable) ? Error() : error;
   for (ScanNode::Place& place : places) {
     const auto is_known = [&place](const auto& node) {
-      return same_place(node->place(), place.host);
+      return !node->is_stopped() && same_place(node->place(), place.host);
     };
     if (std::any_of(nodes_.begin(), nodes_.end(), is_known)) continue;
     place.shares = places.size();
-    error = co_await start_node(std::move(place));
+    error = co_await start_node(place);
     if (error && !error.is(Errc::unreachable)) co_return error;
     if (error) refresh_wanted_ = true;
   }
@@ -297,7 +297,7 @@ void ScanLink::describe_progress(Status& s) const {
     if (node->is_passing() && !pass.is_over()) scan.db = pass.db();
     total += node->is_passing() ? pass.total() : 0;
     found += node->is_passing() ? pass.found() : 0;
-    scan.pending_keys += node->pending_keys();
+    if (!node->is_stopped()) scan.pending_keys += node->pending_keys();
     scan.spilled_keys += node->spilled_keys();
     scan.notifications += node->events();
     passes += node->passes();

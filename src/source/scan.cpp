@@ -131,8 +131,8 @@ KeyRequest KeyScanner::compose() {
 
 Task<Error> KeyScanner::send_next() {
   KeyRequest request = compose();
-  // A request of big keys only asks nothing, but they are given out in their turn.
-  if (request.empty() && request.keys().empty()) co_return Error();
+  // A request of large keys, or of keys whose slot moves, may ask nothing: they have their turn.
+  if (request.empty() && request.keys().empty() && request.sizes().empty()) co_return Error();
   next_ = std::move(request);
   has_next_ = true;
   if (next_.wire().empty()) co_return Error();
