@@ -7,7 +7,12 @@
 namespace keyferry {
 
 std::vector<std::string> RedisSink::own_keys_in_target() const {
-  if (!claim_) return {};
+  // An earlier run may have left them.
+  if (!claim_) {
+    if (nodes_.is_cluster()) return {};
+    const OwnKeys keys = Claim(executor_, options_).keys();
+    return {keys.record, keys.lease, keys.fence};
+  }
   return {claim_->keys().record, claim_->keys().lease, claim_->keys().fence};
 }
 

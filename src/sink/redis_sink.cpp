@@ -1,7 +1,5 @@
 #include "keyferry/sink/redis_sink.hpp"
 
-#include <algorithm>
-
 #include "keyferry/base/log.hpp"
 
 namespace keyferry {
@@ -327,7 +325,7 @@ void RedisSink::flush_loading(std::uint16_t lane) {
   const ByteView wires = cargo->made.emplace_back(std::move(loading.wires));
   LaneBatch batch;
   batch.received = Clock::now();
-  batch.ticket = watermark_.open(watermark_.applied(), loading.units.size(), batch.received);
+  batch.ticket = watermark_.open(load_position(), loading.units.size(), batch.received);
   batch.units.reserve(loading.units.size());
   for (std::size_t i = 0; i < loading.units.size(); ++i) {
     auto& [offset, unit] = loading.units[i];

@@ -17,6 +17,11 @@ std::string where(const EndOptions& options) {
   return "source " + redacted(options.uri);
 }
 
+// What managed services answer, and ACLs (Redis 6.0).
+bool is_forbidden(ByteView error) {
+  return error.find("NOPERM") != ByteView::npos || error.find("unknown command") != ByteView::npos;
+}
+
 // A source that keeps breaking off its snapshot is not asked for another one for ever.
 constexpr int broken_snapshots_max = 5;
 
@@ -110,7 +115,10 @@ Task<Error> Psync::greet() {
     auto reply = co_await connection_.call(command, Millis(options_.connect_timeout_ms));
     if (!reply) co_return reply.error();
     Error error = judge_greeting(*reply);
-    if (error) co_return error;
+    if (error) {
+      state_.is_forbidden = is_forbidden(error.what);
+      co_return error;
+    }
   }
   co_return Error();
 }
@@ -155,6 +163,7 @@ Task<Error> Psync::request_sync() {
       case PsyncAnswer::Kind::retry:
         co_return Error(Errc::unreachable, "not ready to replicate: " + answer.reason);
       case PsyncAnswer::Kind::refused:
+        state_.is_forbidden = is_forbidden(answer.reason);
         co_return Error(Errc::refused_by_peer, psync_command_ + " refused: " + answer.reason);
       case PsyncAnswer::Kind::corrupt:
         co_return Error(Errc::corrupt, "answer to PSYNC is not understood: " + answer.reason);

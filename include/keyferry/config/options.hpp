@@ -16,6 +16,8 @@ namespace keyferry {
 
 enum class StopWhen { never, snapshot, lag_zero };
 enum class StopThen { exit, idle };
+enum class SourceMode { automatic, psync, scan };
+enum class ScanProbe { automatic, always, never };
 enum class ErrorPolicy { stop, skip };
 enum class Topology { automatic, standalone, cluster };
 enum class TargetBefore { keep, flush, must_be_empty };
@@ -60,6 +62,13 @@ struct Options {
   std::string source_psync_command = "PSYNC";
   OnTruncated source_aof_on_truncated = OnTruncated::stop;
   std::string source_aof_until;  // parse_time() reads it; "" = to the end
+  SourceMode source_mode = SourceMode::automatic;
+  bool source_prefer_replica = false;
+  std::int64_t source_scan_count = 1000;
+  bool source_scan_enable_notifications = false;
+  ScanProbe source_scan_probe = ScanProbe::automatic;
+  std::int64_t source_scan_check_ms = 1000;
+  std::int64_t source_scan_reconcile_s = 0;  // 0: never
   EndOptions target;
   std::int64_t target_lanes_per_node = 4;  // 1..64
   std::int64_t target_topology_refresh_s = 30;

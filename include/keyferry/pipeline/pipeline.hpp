@@ -54,6 +54,8 @@ class Pipeline {
 
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
+  // Why run() returned: the source does not let itself be replicated.
+  bool is_forbidden() const { return source_.is_forbidden; }
 
  private:
   // the life of the link (pipeline.cpp)

@@ -7,6 +7,7 @@
 // standalone target the stream is one slot. Pipeline thread only.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -116,6 +117,14 @@ class RedisSink {
   // flush_keys.
   // `templates`: of the snapshot.
   Error put_key(const rdb::Event& key, rdb::Dialect dialect, const rdb::HashTemplates* templates);
+  // The source has no such key any more: scan mode, where keys come again and go.
+  Error put_gone(ByteView key, std::int32_t db);
+  // What is flushed from here on belongs to `position` of a source without a stream: the watermark
+  // says when all of it is applied. Never lower than before.
+  void set_load_position(Offset position) { load_.position = position; }
+  // Runs for a value that went as RESTORE, was refused, and has been sent again as commands: behind
+  // whatever came for that key meanwhile.
+  std::function<void(ByteView key, std::int32_t db)> on_sent_late;
   // A value that is not held whole: its key, its elements, the end. Between two of them wait while
   // must_pause().
   Error begin_key(const rdb::Event& key, rdb::Dialect dialect);
@@ -242,6 +251,7 @@ class RedisSink {
 
   // the snapshot (load.cpp)
   rdb::Choice choose(const rdb::Event& key, rdb::Dialect dialect) const;
+  Offset load_position() const { return std::max(watermark_.applied(), load_.position); }
   Error put_foreign(const rdb::Event& key, const rdb::Choice& choice,
                     const rdb::HashTemplates* templates);
   Error judge_loss(ByteView key, std::int32_t db, rdb::Choice::Loss loss);
@@ -313,6 +323,7 @@ class RedisSink {
     bool key_exists = false;   // answer of ask_for_key
     bool alone = false;        // a part is under way that must be answered before the next one
     std::uint64_t losses = 0;  // told about
+    Offset position = 0;
     // snapshot.mirror: what the target held at first, sorted, and which of it the snapshot has.
     std::vector<std::uint64_t> found;
     std::vector<bool> kept;

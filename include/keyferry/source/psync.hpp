@@ -17,7 +17,8 @@ struct PsyncState {
   bool link_up = false;
   bool ever_linked = false;
   bool handshaking = false;
-  std::string replid;  // of the history being read; changes with a +CONTINUE after failover
+  bool is_forbidden = false;  // the source has no PSYNC, or not for us
+  std::string replid;         // of the history being read; changes with a +CONTINUE after failover
   Offset full_sync_offset = 0;  // where the current full sync's stream starts
   std::uint64_t wire_bytes =
       0;  // payload bytes of the current full sync received, snapshot and stream
