@@ -54,6 +54,7 @@ Task<Error> Pipeline::run() {
     lag_.stream(source_.replid);
     lag_.link(source_.link_up && in_stream_);
     lag_.reading(replid, offset, now);
+    if (in_stream_ && replid == source_.replid) sink_.note_source_offset(offset);
     if (readings_.size() < readings_max) readings_.emplace_back(offset, now);
     on_progress();
     check_goal(now);
@@ -164,7 +165,8 @@ Task<Error> Pipeline::decode() {
     } else if (auto* chunk = std::get_if<Intake::Chunk>(&*item)) {
       if (in_snapshot_) {
         error = co_await decode_snapshot(*chunk);
-      } else {
+      } else if (!resume_) {  // else it is of a stream that will begin again elsewhere
+
         error = co_await decode_stream(chunk->slab, chunk->bytes, chunk->received);
       }
     } else {

@@ -21,7 +21,10 @@ void Pipeline::resume_at(const Record& record) {
   resume_ = record;
   ReplicationPosition position;
   position.replid = record.replid;
-  position.offset = record.judged;
+  // The slots of a cluster are not all as far: first make sure that the source's history holds the
+  // furthest, else it would go on from a fork below what is in the target.
+  probing_ = sink_.nodes().is_cluster() && record.offset > record.judged;
+  position.offset = probing_ ? record.offset : record.judged;
   log_info("going on where the target is: replid={} offset={} judged={}", record.replid,
            record.offset, record.judged);
   psync_.go_on_at(position);
@@ -30,6 +33,12 @@ void Pipeline::resume_at(const Record& record) {
 // The source goes on at the position we asked for. Its history may have a new name by now.
 Task<Error> Pipeline::begin_stream(Intake::FullSync start) {
   KEYFERRY_ASSERT(resume_);
+  if (std::exchange(probing_, false)) {
+    ReplicationPosition lowest = start.position;
+    lowest.offset = resume_->judged;
+    psync_.go_on_at(lowest);
+    co_return Error();
+  }
   Record record = std::move(*resume_);
   resume_.reset();
   record.replid = start.position.replid;

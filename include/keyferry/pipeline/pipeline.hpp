@@ -120,6 +120,7 @@ class Pipeline {
 
   // going on where the target is
   std::optional<Record> resume_;       // what the stream will begin from
+  bool probing_ = false;               // a further point is asked for first
   bool was_lost_ = false;              // the target lost what it had: a full sync follows
   std::vector<TimePoint> full_syncs_;  // begun within the last hour, but for the first
   bool gate_closed_ = false;  // nothing is decoded: keys are being copied at a known offset
