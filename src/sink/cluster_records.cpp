@@ -59,7 +59,10 @@ Task<Error> ClusterStream::read_node(FoundRecords& found, std::uint16_t index, E
       const Slot slot = slots[from + i / 2];
       // On the move, and not here: at its new owner, or there is none.
       if (reply.is_null() || reply.text.starts_with("ASK")) continue;
-      if (reply.is_error()) co_return Error(Errc::unreachable, reply.text);
+      if (reply.is_error()) {
+        if (on_stale_map) on_stale_map();
+        co_return Error(Errc::unreachable, reply.text);
+      }
       if (i % 2 == 0) {
         auto record = parse_node_record(reply.text);
         if (!record) co_return Error(Errc::usage, record.error().what);

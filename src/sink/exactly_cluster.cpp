@@ -17,6 +17,13 @@ Task<Error> RedisSink::take_cluster_claim() {
   if (error) co_return with_context("target", std::move(error));
   bind_serial_events();
   serial_events_.lost = [this](const std::optional<Record>&) { lose_cluster(false); };
+  serial_events_.disconnected = [this](const Error& failure) {
+    if (stopping_) return;
+    stats_.last_error = failure.what;
+    log_warn("link to the target lost, trying again: error=\"{}\"", failure.what);
+    refresh_wanted_ = true;
+    watch_.notify();
+  };
   cluster_ = std::make_unique<ClusterStream>(executor_, options_, nodes_, *claim_, serial_events_,
                                              watermark_);
   cluster_->on_stale_map = [this] {
@@ -26,7 +33,14 @@ Task<Error> RedisSink::take_cluster_claim() {
   events_.greet = [this](Lane& lane, Connection& connection) {
     return greet_cluster_lane(lane, connection);
   };
+  // Right behind a change not every node knows the latest map.
+  const TimePoint begin = Clock::now();
   auto plan = co_await cluster_->read_records();
+  while (!plan && plan.error().is(Errc::unreachable) && !stopping_ &&
+         elapsed_ms(begin, Clock::now()) < options_.target.connect_timeout_ms) {
+    co_await sleep_for(replan_pause);
+    plan = co_await cluster_->read_records();
+  }
   if (!plan) co_return plan.error();
   plan_ = std::move(*plan);
   plan_.start.offset = std::max(plan_.start.offset, plan_.highest);
