@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t slots_at_once = 512;
 constexpr Millis retry_pause{50};
+constexpr int rounds_max = 5;
 
 }  // namespace
 
@@ -16,22 +17,31 @@ Task<Result<ResumePlan>> ClusterStream::read_records() {
   if (error) co_return error;
   if (nodes_.map().covered_slots() != slot_count)
     co_return Error(Errc::unreachable, "the target cluster does not cover all slots");
-  adopt_map();
   known_.clear();
-  FoundRecords found;
-  const std::vector<Endpoint> masters = nodes_.map().masters();
-  for (std::size_t slot = 0; slot < slot_count; ++slot)
-    found.owner[slot] = nodes_.map().owner_of(static_cast<Slot>(slot));
-  for (std::size_t i = 0; i < masters.size(); ++i) {
-    error = co_await read_node(found, static_cast<std::uint16_t>(i), masters[i]);
-    if (error) co_return with_context("target " + to_string(masters[i]), std::move(error));
+  Reading reading;
+  SlotsOfNodes& wanted = reading.moved;
+  for (std::size_t slot = 0; slot < slot_count; ++slot) {
+    const std::uint16_t owner = nodes_.map().owner_of(static_cast<Slot>(slot));
+    wanted[nodes_.map().masters()[owner]].push_back(static_cast<Slot>(slot));
   }
-  co_return plan_resume(found);
+  // The node that gave the map may not know the latest moves.
+  for (int round = 0; round < rounds_max && !wanted.empty(); ++round) {
+    const SlotsOfNodes asked = std::exchange(wanted, SlotsOfNodes());
+    for (const auto& [node, slots] : asked) {
+      error = co_await read_node(reading, node, slots);
+      if (error) co_return with_context("target " + to_string(node), std::move(error));
+    }
+  }
+  if (!wanted.empty()) co_return Error(Errc::unreachable, "slots of the target are being moved");
+  error = co_await read_asking(reading);
+  if (error) co_return error;
+  adopt_map();
+  co_return plan_resume(reading.found);
 }
 
 // Our own connections from before are closed first: nothing of theirs may arrive behind what is
 // read here.
-Task<Error> ClusterStream::read_node(FoundRecords& found, std::uint16_t index, Endpoint node) {
+Task<Error> ClusterStream::read_node(Reading& reading, Endpoint node, std::vector<Slot> slots) {
   NodeLane& lane = *lanes_[lane_for(node)];
   Connection connection(executor_);
   const HostPort host{node.host, node.port};
@@ -39,45 +49,86 @@ Task<Error> ClusterStream::read_node(FoundRecords& found, std::uint16_t index, E
   if (!error) error = co_await claim_.kill_own(connection, lane.client_id);
   if (!error) error = co_await claim_.kill_own(connection, lane.asker_id);
   if (!error) error = co_await identify(node, connection);
-  if (error) co_return error;
-  std::vector<Slot> slots;
-  for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    if (found.owner[slot] == index) slots.push_back(static_cast<Slot>(slot));
+  for (std::size_t from = 0; from < slots.size() && !error; from += slots_at_once) {
+    const std::size_t count = std::min(slots_at_once, slots.size() - from);
+    const auto first = slots.begin() + static_cast<std::ptrdiff_t>(from);
+    std::vector<Slot> some(first, first + static_cast<std::ptrdiff_t>(count));
+    error = co_await read_slots(reading, connection, node, std::move(some));
   }
-  for (std::size_t from = 0; from < slots.size(); from += slots_at_once) {
-    const std::size_t to = std::min(from + slots_at_once, slots.size());
-    Bytes wire;
-    for (std::size_t i = from; i < to; ++i) {
-      append_command(wire, {"GET", node_record_key(link_, slots[i])});
-      append_command(wire, {"GET", slot_record_key(link_, slots[i])});
-    }
-    auto replies = co_await connection.call_all(std::move(wire), 2 * (to - from),
-                                                Millis(options_.target.reply_timeout_ms));
-    if (!replies) co_return replies.error();
-    for (std::size_t i = 0; i < replies->size(); ++i) {
-      const RespValue& reply = (*replies)[i];
-      const Slot slot = slots[from + i / 2];
-      // On the move, and not here: at its new owner, or there is none.
-      if (reply.is_null() || reply.text.starts_with("ASK")) continue;
-      if (reply.is_error()) {
-        if (on_stale_map) on_stale_map();
-        co_return Error(Errc::unreachable, reply.text);
-      }
-      if (i % 2 == 0) {
-        auto record = parse_node_record(reply.text);
-        if (!record) co_return Error(Errc::usage, record.error().what);
-        FoundRecords::Node at;
-        at.at = index;
-        at.record = std::move(*record);
-        found.nodes.push_back(std::move(at));
-      } else {
-        auto record = parse_slot_record(reply.text);
-        if (!record) co_return Error(Errc::usage, record.error().what);
-        found.slots[slot] = std::move(*record);
-      }
+  co_return error;
+}
+
+Task<Error> ClusterStream::read_slots(Reading& reading, Connection& connection, Endpoint node,
+                                      std::vector<Slot> slots) {
+  const std::uint16_t index = lane_for(node);
+  Bytes wire;
+  for (const Slot slot : slots) {
+    append_command(wire, {"GET", node_record_key(link_, slot)});
+    append_command(wire, {"GET", slot_record_key(link_, slot)});
+  }
+  auto replies = co_await connection.call_all(std::move(wire), 2 * slots.size(),
+                                              Millis(options_.target.reply_timeout_ms));
+  if (!replies) co_return replies.error();
+  for (std::size_t i = 0; i < replies->size(); ++i) {
+    const RespValue& reply = (*replies)[i];
+    const Slot slot = slots[i / 2];
+    const bool is_node_record = i % 2 == 0;
+    reading.found.owner[slot] = index;
+    Judgement judgement = reply.is_error() ? judge_reply(reply.text) : Judgement();
+    if (judgement.to.host.empty()) judgement.to.host = node.host;
+    if (judgement.verdict == Verdict::moved) {
+      nodes_.assign(slot, judgement.to);
+      if (is_node_record) reading.moved[judgement.to].push_back(slot);
+    } else if (judgement.verdict == Verdict::ask) {
+      std::vector<Slot>& asking = reading.asking[judgement.to];
+      if (asking.empty() || asking.back() != slot) asking.push_back(slot);
+    } else if (Error error = take_record(reading, reply, slot, is_node_record)) {
+      co_return error;
     }
   }
   co_return Error();
+}
+
+Task<Error> ClusterStream::read_asking(Reading& reading) {
+  for (const auto& [node, slots] : reading.asking) {
+    Bytes wire;
+    for (const Slot slot : slots) {
+      append_command(wire, {"ASKING"});
+      append_command(wire, {"GET", node_record_key(link_, slot)});
+      append_command(wire, {"ASKING"});
+      append_command(wire, {"GET", slot_record_key(link_, slot)});
+    }
+    Connection connection(executor_);
+    const HostPort host{node.host, node.port};
+    Error error = co_await connection.open(options_.target, host, "records");
+    if (error) co_return error;
+    auto replies = co_await connection.call_all(std::move(wire), 4 * slots.size(),
+                                                Millis(options_.target.reply_timeout_ms));
+    if (!replies) co_return replies.error();
+    for (std::size_t i = 1; i < replies->size() && !error; i += 2)
+      error = take_record(reading, (*replies)[i], slots[i / 4], i % 4 == 1);
+    if (error) co_return error;
+  }
+  co_return Error();
+}
+
+Error ClusterStream::take_record(Reading& reading, const RespValue& reply, Slot slot,
+                                 bool is_node_record) {
+  if (reply.is_null()) return Error();
+  if (reply.is_error()) return Error(Errc::unreachable, reply.text);
+  if (is_node_record) {
+    auto record = parse_node_record(reply.text);
+    if (!record) return Error(Errc::usage, record.error().what);
+    FoundRecords::Node at;
+    at.at = reading.found.owner[slot];
+    at.record = std::move(*record);
+    reading.found.nodes.push_back(std::move(at));
+  } else {
+    auto record = parse_slot_record(reply.text);
+    if (!record) return Error(Errc::usage, record.error().what);
+    reading.found.slots[slot] = std::move(*record);
+  }
+  return Error();
 }
 
 Task<Error> ClusterStream::identify(const Endpoint& node, Connection& connection) {

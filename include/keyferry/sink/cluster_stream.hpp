@@ -128,7 +128,18 @@ class ClusterStream {
   bool give_up_blamed(Slot slot, const Trouble& trouble);
   void back_off(Slot slot, const Judgement& judgement);
   // records (cluster_records.cpp)
-  Task<Error> read_node(FoundRecords& found, std::uint16_t index, Endpoint node);
+  // Slots by the node that is asked for them.
+  using SlotsOfNodes = std::map<Endpoint, std::vector<Slot>>;
+  struct Reading {
+    FoundRecords found;
+    SlotsOfNodes moved;   // to be asked there instead
+    SlotsOfNodes asking;  // on the move: what is missing here may be there
+  };
+  Task<Error> read_node(Reading& reading, Endpoint node, std::vector<Slot> slots);
+  Task<Error> read_slots(Reading& reading, Connection& connection, Endpoint node,
+                         std::vector<Slot> slots);
+  Task<Error> read_asking(Reading& reading);
+  Error take_record(Reading& reading, const RespValue& reply, Slot slot, bool is_node_record);
   Task<Result<RespValue>> call_node(NodeLane& lane, Bytes command);
   Task<Error> keep_records(NodeLane& lane);
   Task<bool> read_slots_of(NodeLane& lane);
