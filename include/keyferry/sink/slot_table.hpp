@@ -57,6 +57,7 @@ class SlotTable {
   const std::shared_ptr<const Cargo>& cargo(std::uint64_t at) { return entry_of(at).batch.cargo; }
   std::uint64_t behind(std::uint64_t at) { return entry_of(at).next[index_of(at)]; }
   HeldUnit held(std::uint64_t at);
+  TimePoint received(std::uint64_t at) { return entry_of(at).batch.received; }
 
   // The first waiting unit is handed out.
   std::uint64_t hand_out(Slot slot);
