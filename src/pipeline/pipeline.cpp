@@ -63,6 +63,7 @@ Task<Error> Pipeline::run() {
     lag_.stream(source_.replid);
     lag_.link(source_.link_up && in_stream_);
     lag_.reading(replid, offset, now);
+    if (in_stream_ && replid == source_.replid) sink_.note_source_offset(offset);
     if (readings_.size() < readings_max) readings_.emplace_back(offset, now);
     on_progress();
     tell_backlog();
@@ -181,6 +182,8 @@ Task<Error> Pipeline::decode() {
         // Told below.
       } else if (in_snapshot_) {
         error = co_await decode_snapshot(*chunk);
+      } else if (resume_) {
+        // Of a stream that will begin again elsewhere.
       } else if (is_limited()) {
         error = co_await decode_limited(*chunk);
       } else {

@@ -177,6 +177,7 @@ class Pipeline {
 
   // going on where the target is
   std::optional<Record> resume_;        // what the stream will begin from
+  bool probing_ = false;                // a further point is asked for first
   std::vector<std::string> histories_;  // names that the stream has had, the present one last
   int readings_in_stream_ = 0;
   bool was_lost_ = false;              // the target lost what it had: a full sync follows

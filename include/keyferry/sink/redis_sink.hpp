@@ -21,6 +21,7 @@
 #include "keyferry/rdb/choice.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/rdb/rewrite_value.hpp"
+#include "keyferry/sink/cluster_stream.hpp"
 #include "keyferry/sink/dead_letter.hpp"
 #include "keyferry/sink/lane.hpp"
 #include "keyferry/sink/route.hpp"
@@ -101,12 +102,16 @@ class RedisSink {
   // Lets the target's record follow the stream; asked now and then, and at the end.
   void checkpoint();
   // The offset from which the stream is needed again after a crash.
-  Offset recorded_offset() const { return serial_ == nullptr ? 0 : serial_->recorded_offset(); }
+  Offset recorded_offset() const;
   // The name of the link in the target's records.
   const std::string& link() const { return claim_->link(); }
   // The stream goes on under this name.
   void enter_history(const std::string& replid);
-  bool is_recorded() const { return serial_ == nullptr || serial_->is_recorded(); }
+  bool is_recorded() const {
+    return cluster_ ? cluster_->is_recorded() : serial_ == nullptr || serial_->is_recorded();
+  }
+  // The source stands at `offset`: what an earlier run has sent ends there or before.
+  void note_source_offset(Offset offset);
   // Gives the right to write away.
   Task<Error> let_go();
   // The target holds what an earlier run of this link left there.
@@ -221,6 +226,16 @@ class RedisSink {
   void fail(Error error);
   Task<Error> watch();
 
+  // exactly once on a cluster (exactly_cluster.cpp)
+  Task<Error> take_cluster_claim();
+  Task<Error> replan();
+  void lose_cluster(bool everything);
+  Error plan_cluster_group(Plan& plan, const std::vector<const Command*>& kept);
+  bool is_in_cluster(const Unit& unit);
+  Task<Error> greet_cluster_lane(Lane& lane, Connection& connection);
+  Task<Error> run_on_cluster(Plan& plan, const Command& command, Bytes wire);
+  std::optional<Record> remains() const;
+
   // exactly once (exactly.cpp)
   std::vector<std::string> own_keys_in_target() const;
   Task<Error> take_claim();
@@ -296,8 +311,10 @@ class RedisSink {
   std::vector<LaneBatch> building_;  // per lane, of the batch being planned
   std::unordered_map<Slot, Hold> holds_;
   DeadLetter dead_letter_;
-  std::unique_ptr<Claim> claim_;  // exactly once only, like serial_
-  std::unique_ptr<SerialLane> serial_;
+  std::unique_ptr<Claim> claim_;  // exactly once only, like those that follow
+  std::unique_ptr<SerialLane> serial_;      // standalone
+  std::unique_ptr<ClusterStream> cluster_;  // or cluster
+  ResumePlan plan_;                         // of the cluster's slots, when it was read last
   SerialEvents serial_events_;
   Record generation_;          // of the snapshot or stream under way; generation 0: none yet
   Offset applied_before_ = 0;  // commands up to here are in the target already
