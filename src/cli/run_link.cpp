@@ -14,8 +14,7 @@
 #include "keyferry/admin/http.hpp"
 #include "keyferry/base/log.hpp"
 #include "keyferry/cli/progress.hpp"
-#include "keyferry/pipeline/export.hpp"
-#include "keyferry/pipeline/pipeline.hpp"
+#include "keyferry/pipeline/any_link.hpp"
 #include "keyferry/pipeline/preflight_facts.hpp"
 
 namespace keyferry {
@@ -36,8 +35,7 @@ std::uint16_t port_to_announce(const std::string& listen, std::uint16_t port,
 }
 
 // First SIGINT or SIGTERM: drain what was received. Second: leave at once.
-template <class Link>
-Task<void> obey_signals(asio::signal_set& signals, Link& pipeline) {
+Task<void> obey_signals(asio::signal_set& signals, AnyLink& pipeline) {
   auto [first_ec, first] = co_await signals.async_wait(use_tuple);
   if (first_ec) co_return;
   pipeline.stop();
@@ -54,8 +52,7 @@ Task<void> take_hangups(asio::signal_set& hangups) {
   }
 }
 
-template <class Link>
-void obey(Link& pipeline, const Options& options, ControlVerb verb) {
+void obey(AnyLink& pipeline, const Options& options, ControlVerb verb) {
   switch (verb) {
     case ControlVerb::drain:
       return pipeline.drain();
@@ -74,10 +71,11 @@ void obey(Link& pipeline, const Options& options, ControlVerb verb) {
 
 // What `check` finds, as far as a link could not work at all and would notice only later, perhaps
 // in the middle of the snapshot. Whether the ends can be reached is told by the pipeline itself.
-Task<Error> insist_on_rights(const Options& options) {
+Task<Error> insist_on_rights(const Options& options, AnyLink& pipeline) {
   PreflightFacts facts;
   Error error = co_await gather_preflight(options, false, facts);
   if (error) co_return error;
+  if (facts.source.problem.empty() && must_scan(facts.source, options)) pipeline.scan();
   for (const Finding& finding : judge_preflight(facts, options)) {
     if (!finding.is_fatal || finding.is_unreachable) continue;
     co_return Error(Errc::refused_by_peer,
@@ -126,9 +124,8 @@ Task<void> show_progress(const StatusBoard& board, ProgressStyle style, Signal& 
 }
 
 // Runs the link, then, when asked to stay, waits for a signal with the listeners still answering.
-template <class Link>
-Task<Error> live(Link& pipeline, asio::signal_set& signals, const Options& options) {
-  Error error = co_await insist_on_rights(options);
+Task<Error> live(AnyLink& pipeline, asio::signal_set& signals, const Options& options) {
+  Error error = co_await insist_on_rights(options, pipeline);
   if (!error) error = co_await pipeline.run();
   if (!error && pipeline.reached_goal() && options.stop_then == StopThen::idle) {
     log_info("done; idle until a signal comes (stop.then: idle)");
@@ -138,9 +135,13 @@ Task<Error> live(Link& pipeline, asio::signal_set& signals, const Options& optio
   co_return error;
 }
 
-// `Link`: Pipeline, or Export when the target is a file.
-template <class Link>
-int run_as(Options options) {
+}  // namespace
+
+int run_link(Options options) {
+  if (Error error = adapt_to_files(options)) {
+    log_error("{}", error.what);
+    return exit_code(error);
+  }
   // Slabs and batches come and go by the 100 KiB; without this the heap's top is given back and
   // faulted in again each time (a tenth of the CPU in a catch-up).
   mallopt(M_MMAP_THRESHOLD, heap_keep_bytes);
@@ -149,13 +150,16 @@ int run_as(Options options) {
   name_instance(options);
   asio::io_context loop(1);
   StatusBoard board;
-  Link pipeline(loop.get_executor(), options, board);
+  AnyLink pipeline(loop.get_executor(), options, board);
 
   AdminOptions admin_options;
   admin_options.http_listen = options.http_listen;
   admin_options.resp_listen = options.admin_resp_listen;
   admin_options.token = options.http_token;
   admin_options.ready_lag_bytes = options.http_ready_lag_bytes;
+  admin_options.change_limits = [&loop, &pipeline](const RateChange& change) {
+    asio::post(loop, [&pipeline, change] { pipeline.change_limits(change); });
+  };
   AdminServer admin(admin_options, board, [&loop, &pipeline, &options](ControlVerb verb) {
     asio::post(loop, [&pipeline, &options, verb] { obey(pipeline, options, verb); });
     return true;
@@ -200,17 +204,6 @@ int run_as(Options options) {
     log_info("done");
   }
   return exit_code(result);
-}
-
-}  // namespace
-
-int run_link(Options options) {
-  if (Error error = adapt_to_files(options)) {
-    log_error("{}", error.what);
-    return exit_code(error);
-  }
-  const bool to_file = options.target.uri.kind == Uri::Kind::file;
-  return to_file ? run_as<Export>(std::move(options)) : run_as<Pipeline>(std::move(options));
 }
 
 }  // namespace keyferry

@@ -76,7 +76,7 @@ class Loader {
 
     const auto auth = environment.find("REDISCLI_AUTH");
     const std::string fallback = auth == environment.end() ? "" : auth->second;
-    check_end("source", options_.source, fallback);
+    if (!command_line.target_only) check_end("source", options_.source, fallback);
     check_end("target", options_.target, fallback);
     check_ends_differ();
     check_file_target();

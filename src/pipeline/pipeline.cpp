@@ -35,6 +35,10 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
 
 Task<Error> Pipeline::run() {
   began_ = rate_at_ = logged_at_ = Clock::now();
+  ops_limit_.set(options_.limits_target_ops_per_s);
+  bytes_limit_.set(options_.limits_target_bytes_per_s);
+  source_limit_.set(options_.limits_source_bytes_per_s);
+  psync_.throttle = [this](std::size_t bytes) { return source_wait(bytes); };
   publish(began_);
   Error error = co_await open_ends();
   if (!error && !file_) error = co_await open_kept_stream();
@@ -59,6 +63,7 @@ Task<Error> Pipeline::run() {
     lag_.stream(source_.replid);
     lag_.link(source_.link_up && in_stream_);
     lag_.reading(replid, offset, now);
+    if (in_stream_ && replid == source_.replid) sink_.note_source_offset(offset);
     if (readings_.size() < readings_max) readings_.emplace_back(offset, now);
     on_progress();
     tell_backlog();
@@ -97,6 +102,7 @@ Task<Error> Pipeline::run() {
 
 // Reaches both ends and makes sure that they are not the same.
 Task<Error> Pipeline::open_ends() {
+  if (Error wrong = compile_rules()) co_return wrong;
   if (file_) co_return co_await open_files();
   ServerIdentity source;
   Error error = co_await observer_.open(source);
@@ -104,6 +110,7 @@ Task<Error> Pipeline::open_ends() {
   if (source.is_cluster)
     log_warn("the source is one node of a cluster; only its own slots will be copied");
   error = co_await sink_.open();
+  if (!error) error = judge_rules();
   if (error) co_return error;
   error = co_await measure_clocks();
   if (error) co_return error;
@@ -159,15 +166,7 @@ Task<Error> Pipeline::decode() {
     auto item = co_await intake_.pop();
     if (!item) co_return item.error();
     is_decoding_ = true;
-    while ((paused_ || gate_closed_) && !finished_) {
-      is_decoding_ = false;
-      if (paused_) {
-        co_await resumed_.wait();
-      } else {
-        co_await gate_.wait();
-      }
-      is_decoding_ = true;
-    }
+    co_await wait_for_leave();
     Error error;
     if (auto* start = std::get_if<Intake::FullSync>(&*item)) {
       if (start->frame) {
@@ -183,6 +182,10 @@ Task<Error> Pipeline::decode() {
         // Told below.
       } else if (in_snapshot_) {
         error = co_await decode_snapshot(*chunk);
+      } else if (resume_) {
+        // Of a stream that will begin again elsewhere.
+      } else if (is_limited()) {
+        error = co_await decode_limited(*chunk);
       } else {
         error = co_await decode_stream(chunk->slab, chunk->bytes, chunk->received);
       }
@@ -197,6 +200,19 @@ Task<Error> Pipeline::decode() {
   }
 }
 
+// While paused, and while keys are copied at a known offset, nothing is decoded.
+Task<void> Pipeline::wait_for_leave() {
+  while ((paused_ || gate_closed_) && !finished_) {
+    is_decoding_ = false;
+    if (paused_) {
+      co_await resumed_.wait();
+    } else {
+      co_await gate_.wait();
+    }
+    is_decoding_ = true;
+  }
+}
+
 Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint received) {
   const Offset from = decoder_.offset();
   Error error = decoder_.feed(std::move(slab), bytes, received);
@@ -207,6 +223,8 @@ Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint rece
     psync_.ack_now();
   }
   if (auto batch = decoder_.take()) {
+    transform_.apply(*batch);
+    if (is_limited()) spend_target(static_cast<std::int64_t>(batch->commands.size()), bytes.size());
     if (puts_off_expiry()) put_off_expiries(*batch);
     batch->is_late = sink_.is_exactly_once() && is_late(from);
     error = co_await sink_.apply(std::move(batch));
@@ -290,7 +308,7 @@ void Pipeline::finish_received() {
 Task<Error> Pipeline::drain_received() {
   const TimePoint begin = Clock::now();
   while (!finished_) {
-    if (intake_.is_idle() && !is_decoding_) {
+    if (intake_.is_idle() && !is_decoding_ && !in_piece_) {
       if (in_snapshot_) sink_.flush_keys();
       if (file_) give_up_suspects();
       if (sink_.is_idle() && sink_.suspects().empty()) sink_.checkpoint();

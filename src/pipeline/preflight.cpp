@@ -83,7 +83,8 @@ std::vector<Finding> PreflightJudge::run() {
   if (options_.target.uri.kind == Uri::Kind::file) target_file();
   if (has_source) {
     source_role();
-    rights(source(), "source", commands_needed_at_source(options_));
+    source_mode();
+    rights(source(), "source", commands_needed_at_source(options_, must_scan(source(), options_)));
   }
   if (has_targets) {
     target_role();
@@ -102,7 +103,11 @@ std::vector<Finding> PreflightJudge::run() {
     lossy_types();
     modules();
   }
-  if (has_source) {
+  if (has_source && must_scan(source(), options_)) {
+    notifications();
+    subscriber_buffer();
+    clock(source(), "source");
+  } else if (has_source) {
     backlog();
     output_buffer();
     diskless();
@@ -243,7 +248,21 @@ const char* to_string(Grade verdict) {
   return "fail";
 }
 
-std::vector<NeededCommand> commands_needed_at_source(const Options& options) {
+std::vector<NeededCommand> commands_needed_at_source(const Options& options, bool scans) {
+  const std::string key = "keyferry-check";
+  if (scans) {
+    return {{"PING", {"PING"}},
+            {"INFO", {"INFO"}},
+            {"SCAN", {"SCAN", "0"}},
+            {"TYPE", {"TYPE", key}},
+            {"DUMP", {"DUMP", key}},
+            {"PTTL", {"PTTL", key}},
+            {"PSUBSCRIBE", {"PSUBSCRIBE", "__keyevent@*__:*"}, options.stream_enabled},
+            {"PEXPIRETIME", {"PEXPIRETIME", key}, false},
+            {"MEMORY USAGE", {"MEMORY", "USAGE", key}, false},
+            {"CONFIG GET", {"CONFIG", "GET", "notify-keyspace-events"}, false},
+            {"CLIENT SETNAME", {"CLIENT", "SETNAME", key}, false}};
+  }
   return {{"PING", {"PING"}},
           {"INFO", {"INFO"}},
           {"REPLCONF", {"REPLCONF", "capa", "eof"}},

@@ -173,7 +173,9 @@ Task<void> gather_source(const Options& options, bool measure_writes, ServerFact
   const HostPort host =
       options.source.uri.hosts.empty() ? HostPort() : options.source.uri.hosts.front();
   Error error = co_await interview.open(host);
-  const std::vector<NeededCommand> needed = commands_needed_at_source(options);
+  std::vector<NeededCommand> needed = commands_needed_at_source(options, false);
+  for (NeededCommand& one : commands_needed_at_source(options, true))
+    needed.push_back(std::move(one));
   if (!error) error = co_await interview.ask_all(needed);
   if (!error && measure_writes) error = co_await interview.writes();
   facts.problem = error.what;

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/command/keys.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
@@ -171,8 +172,10 @@ Task<Error> TargetNodes::find_keys(bool& found, std::vector<std::string> except)
       keys += std::atoll(reply->text.c_str() + at + 5);
   }
   for (const std::string& key : except) {
+    if (keys <= 0) break;
     const Bytes exists = make_command({"EXISTS", key});
-    auto reply = co_await call(map_.masters().front(), exists, limit);
+    const std::uint16_t owner = map_.owner_of(slot_of(key));
+    auto reply = co_await call(map_.masters()[owner == SlotMap::no_owner ? 0 : owner], exists, limit);
     if (!reply) co_return reply.error();
     keys -= reply->integer;
   }

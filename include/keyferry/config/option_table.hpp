@@ -20,6 +20,8 @@ struct OptionDef {
   // a password.
   std::function<std::string(Options&, const std::string&)> set;
   std::function<std::string(const Options&)> show;
+  // Its value is a list or a map; as text in YAML's flow form: [a, b], {a: b}.
+  bool is_structured = false;
 };
 
 const std::vector<OptionDef>& option_table();

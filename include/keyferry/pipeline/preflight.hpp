@@ -65,7 +65,9 @@ struct NeededCommand {
   std::vector<std::string> args;
   bool is_required = true;
 };
-std::vector<NeededCommand> commands_needed_at_source(const Options& options);
+std::vector<NeededCommand> commands_needed_at_source(const Options& options, bool scans);
+// Whether the source will be scanned: asked for, or it does not let us be its replica.
+bool must_scan(const ServerFacts& source, const Options& options);
 std::vector<NeededCommand> commands_needed_at_target(const Options& options, bool is_cluster);
 
 }  // namespace keyferry

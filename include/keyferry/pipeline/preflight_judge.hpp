@@ -51,11 +51,14 @@ class PreflightJudge {
   // the source
   void source_file();
   void source_role();
+  void source_mode();
   void output_buffer();
   void backlog();
   void diskless();
   void repl_timeout();
   void replicas_counted();
+  void notifications();
+  void subscriber_buffer();
   void databases();
   void lossy_types();
   void modules();
