@@ -1,6 +1,8 @@
 // Defaults < YAML < environment < flags: each layer becomes settings, all are applied in that
 // order, and what spans several options is checked at the end. Every step adds to one list of
 // problems instead of returning early.
+#include <algorithm>
+#include <array>
 #include <cctype>
 
 #include <fmt/format.h>
@@ -223,6 +225,16 @@ class Loader {
     }
     if (options_.snapshot_mirror) {
       problem(origins_["snapshot.mirror"], "snapshot.mirror: a target file holds nothing before");
+    }
+    // Refused rather than not looked at.
+    for (const auto& [name, origin] : origins_) {
+      constexpr std::array groups = {"filter.",        "databases.",     "transform.",
+                                     "limits.target_", "limits.source_", "source.mode"};
+      const bool is_of_server = std::any_of(
+          groups.begin(), groups.end(), [&name](auto group) { return name.rfind(group, 0) == 0; });
+      const OptionDef* def = find_option(name);
+      if (!is_of_server || def->show(options_) == def->show(Options())) continue;
+      problem(place_of(name), "it has no effect on a target file yet; load the file through it");
     }
   }
 

@@ -345,6 +345,21 @@ TEST_F(LoadOptions, LeavesVariablesOfTestsAndKubernetesAlone) {
       "environment: unknown variable 'KEYFERRY_PORT'");
 }
 
+TEST_F(LoadOptions, RefusesWhatATargetFileDoesNotKnow) {
+  flags_.target = "file:///tmp/out.rdb";
+  EXPECT_EQ(problems(), "");
+
+  flags_.set = {"filter.block.keys=[a]", "limits.target_ops_per_s=5", "source.mode=auto"};
+  const std::string found = problems();
+  EXPECT_NE(found.find("filter.block.keys: it has no effect on a target file yet"),
+            std::string::npos)
+      << found;
+  EXPECT_NE(found.find("limits.target_ops_per_s: it has"), std::string::npos) << found;
+  flags_.set = {};
+  flags_.target = "file:///tmp/out.txt";
+  EXPECT_NE(problems().find("a target file ends in .rdb, .resp or .jsonl"), std::string::npos);
+}
+
 TEST_F(LoadOptions, NeverShowsASecret) {
   flags_.source = "redis://ann:hunter2@h:notaport";
   flags_.target = "file://:hunter2@h";

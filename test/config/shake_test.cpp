@@ -47,7 +47,8 @@ std::string with(const std::string& more) {
 
 // What the program makes of the result.
 Options loaded(const ShakeImport& import) {
-  const std::string path = testing::TempDir() + "keyferry_shake_" + std::to_string(::getpid()) + ".yaml";
+  const std::string path =
+      testing::TempDir() + "keyferry_shake_" + std::to_string(::getpid()) + ".yaml";
   std::ofstream(path) << import.yaml;
   CommandLine line;
   line.config_file = path;
