@@ -125,6 +125,9 @@ void traffic(const Status& status, MetricsWriter& out) {
   out.single("target_bytes_total", "counter", "Bytes sent to the target.", status.target_bytes);
   out.single("transactions_split_total", "counter", "Transactions split by slot.",
              status.transactions_split);
+  out.named("filtered_total", "reason",
+            "Commands and snapshot keys held back by a rule, by reason (part: only some keys).",
+            status.filtered_by);
   out.named("cross_slot_total", "command", "Commands over several slots, by name.",
             status.cross_slot);
   out.family("apply_latency_seconds", "histogram", "From received to acknowledged by the target.");

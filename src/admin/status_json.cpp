@@ -98,20 +98,26 @@ std::string status_json(const Status& status) {
                                 {"phase", to_string(status.phase)},
                                 {"lag", lag(status)},
                                 {"lanes", lanes(status)}});
-  json::object document{{"version", version()},
-                        {"phase", to_string(status.phase)},
-                        {"synced", status.synced},
-                        {"uptime_s", std::round(status.uptime_s * 10) / 10},
-                        {"lag", lag(status)},
-                        {"clock_skew_ms", or_null(status.clock_skew_ms)},
-                        {"snapshot", snapshot(status)},
-                        {"stream", stream(status)},
-                        {"counters", counters(status)},
-                        {"memory", used_of(status.memory_used_bytes, status.memory_max_bytes)},
-                        {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
-                        {"shards", std::move(shards)},
-                        {"cutover", cutover(status.cutover)},
-                        {"last_error", or_null(status.last_error)}};
+  json::object document{
+      {"version", version()},
+      {"phase", to_string(status.phase)},
+      {"synced", status.synced},
+      {"uptime_s", std::round(status.uptime_s * 10) / 10},
+      {"lag", lag(status)},
+      {"clock_skew_ms", or_null(status.clock_skew_ms)},
+      {"snapshot", snapshot(status)},
+      {"stream", stream(status)},
+      {"counters", counters(status)},
+      {"memory", used_of(status.memory_used_bytes, status.memory_max_bytes)},
+      {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
+      {"shards", std::move(shards)},
+      {"cutover", cutover(status.cutover)},
+      {"last_dead_letters",
+       json::array(status.last_dead_letters.begin(), status.last_dead_letters.end())},
+      {"limits", json::object{{"target_ops_per_s", status.limits.target_ops_per_s},
+                              {"target_bytes_per_s", status.limits.target_bytes_per_s},
+                              {"source_bytes_per_s", status.limits.source_bytes_per_s}}},
+      {"last_error", or_null(status.last_error)}};
   if (status.scan) document["scan"] = scan(*status.scan);
   return json::serialize(document);
 }

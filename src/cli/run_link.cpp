@@ -84,6 +84,16 @@ Task<Error> insist_on_rights(const Options& options, AnyLink& pipeline) {
   co_return Error();
 }
 
+// Files that cannot be loaded are known before anything else begins. A snapshot goes key by key,
+// which does no harm when it is repeated, and leaves no record of ours in the target.
+Error adapt_to_files(Options& options) {
+  if (options.source.uri.kind != Uri::Kind::file) return Error();
+  const auto files = find_files(options.source.uri);
+  if (!files) return with_context("source " + redacted(options.source.uri), files.error());
+  if (!files->is_append_only) options.delivery_mode = Delivery::at_least_once;
+  return Error();
+}
+
 // Whether one live line suits what is on standard error, and how it should look.
 bool wants_live_line(const Options& options, ProgressStyle& style) {
   if (options.log_format == "json" || isatty(STDERR_FILENO) != 1) return false;
@@ -128,6 +138,10 @@ Task<Error> live(AnyLink& pipeline, asio::signal_set& signals, const Options& op
 }  // namespace
 
 int run_link(Options options) {
+  if (Error error = adapt_to_files(options)) {
+    log_error("{}", error.what);
+    return exit_code(error);
+  }
   // Slabs and batches come and go by the 100 KiB; without this the heap's top is given back and
   // faulted in again each time (a tenth of the CPU in a catch-up).
   mallopt(M_MMAP_THRESHOLD, heap_keep_bytes);
@@ -143,6 +157,9 @@ int run_link(Options options) {
   admin_options.resp_listen = options.admin_resp_listen;
   admin_options.token = options.http_token;
   admin_options.ready_lag_bytes = options.http_ready_lag_bytes;
+  admin_options.change_limits = [&loop, &pipeline](const RateChange& change) {
+    asio::post(loop, [&pipeline, change] { pipeline.change_limits(change); });
+  };
   AdminServer admin(admin_options, board, [&loop, &pipeline, &options](ControlVerb verb) {
     asio::post(loop, [&pipeline, &options, verb] { obey(pipeline, options, verb); });
     return true;

@@ -17,8 +17,12 @@ std::string name_of(ByteView key, std::int32_t db) {
 }  // namespace
 
 rdb::Choice RedisSink::choose(const rdb::Event& key, rdb::Dialect dialect) const {
-  return rdb::choose(key.type, key.value, key.value.size(), dialect, nodes_.identity().traits,
-                     load_.rules);
+  rdb::Choice choice = rdb::choose(key.type, key.value, key.value.size(), dialect,
+                                   nodes_.identity().traits, load_.rules);
+  const bool is_module = rdb::value_type(key.type, dialect).data == rdb::DataType::module;
+  const bool decodes = transform != nullptr && transform->decodes() && !is_module;
+  if (decodes && choice.way == rdb::Choice::Way::raw) choice.way = rdb::Choice::Way::rewrite;
+  return choice;
 }
 
 // A value that cannot go as its raw bytes.
@@ -183,7 +187,12 @@ Bytes RedisSink::part_wire(Unit& unit, rdb::Rewriter::Part part) const {
 }
 
 void RedisSink::put_part(Unit unit, rdb::Rewriter::Part part) {
+  if (put_scripted(unit, part.wire)) return;
   Bytes wire = part_wire(unit, std::move(part));
+  put_wire(unit, std::move(wire));
+}
+
+void RedisSink::put_wire(Unit unit, Bytes wire) {
   const std::uint16_t lane = lane_of_slot_[unit.slot];
   if (lane == held_lane) {
     put_held(unit, std::move(wire));

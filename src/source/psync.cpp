@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t smallest_read_bytes = 16 * 1024;
 constexpr Millis ack_interval{1000};
+constexpr Millis turn_pause{20};
 // While the snapshot comes: its end may lie in the spool, and every ACK that could start the stream
 // counts.
 constexpr Millis snapshot_ack_interval{200};
@@ -66,10 +67,17 @@ Task<Error> Psync::read_all() {
   TimePoint healthy = Clock::now();
   int broken_snapshots = 0;
   while (!stopping_) {
+    turned_ = false;
     Error error = co_await follow_once();
     connection_.close();
     acks_on_ = false;
     if (stopping_) break;
+    if (turned_) {  // broken off on purpose
+      state_.link_up = false;
+      healthy = Clock::now();
+      co_await halt_.wait_for(turn_pause);
+      continue;
+    }
     if (std::exchange(state_.link_up, false)) {
       backoff.reset();
       healthy = Clock::now();
@@ -140,6 +148,7 @@ Task<Error> Psync::request_sync() {
   while (true) {
     auto line = co_await connection_.read_line(Millis(options_.reply_timeout_ms));
     if (!line) co_return line.error();
+    if (turned_) co_return Error(Errc::cancelled, "another stream is wanted");
     PsyncAnswer answer = judge_psync(*line);
     switch (answer.kind) {
       case PsyncAnswer::Kind::keep_alive:
@@ -150,6 +159,7 @@ Task<Error> Psync::request_sync() {
         if (!resume)
           co_return Error(Errc::corrupt, "CONTINUE in answer to a request for a full sync");
         if (!answer.position.replid.empty()) state_.replid = answer.position.replid;
+        if (on_history) on_history(state_.replid);
         log_info("source continues the stream: replid={} offset={}", state_.replid, resume->offset);
         state_.link_up = state_.ever_linked = acks_on_ = true;
         if (std::exchange(begins_elsewhere_, false)) {
@@ -201,33 +211,48 @@ Task<Error> Psync::receive() {
   SlabRef slab = make_slab(budget_);
   const Bytes unread = connection_.take_unread();
   Intake::Chunk chunk;
-  if (!unread.empty()) {
+  if (!unread.empty() && !turned_) {
     chunk.slab = slab;
     chunk.bytes = slab->append(unread);
     chunk.received = Clock::now();
+    chunk.at = state_.received_offset();
     state_.wire_bytes += unread.size();
     Error error = co_await intake_.push(std::move(chunk), pressure);
     if (error) co_return error;
   }
-  while (reading_ && !stopping_) {
+  while (reading_ && !stopping_ && !turned_) {
     if (slab->tail_size() < smallest_read_bytes) slab = make_slab(budget_);
     reading_since_ = state_.last_read = Clock::now();
     auto n = co_await connection_.stream().read_some(slab->tail(), slab->tail_size());
     reading_since_.reset();
     if (!n) co_return n.error();
+    if (turned_) break;  // its bytes do not count any more
     state_.last_read = Clock::now();
     state_.source_bytes += *n;
-    state_.wire_bytes += *n;
     chunk = Intake::Chunk();
+    chunk.at = state_.received_offset();
+    state_.wire_bytes += *n;
     chunk.slab = slab;
     chunk.bytes = slab->commit(*n);
     chunk.received = state_.last_read;
     Error error = co_await intake_.push(std::move(chunk), pressure);
     if (error) co_return error;
+    co_await wait_for_share(*n);
   }
-  while (!stopping_)
+  while (!stopping_ && !turned_)
     co_await halt_.wait();
   co_return Error(Errc::cancelled, "stopped");
+}
+
+// The limit may change, and the source come under pressure, while we wait.
+Task<void> Psync::wait_for_share(std::size_t bytes) {
+  constexpr Millis look_again{100};
+  if (!throttle) co_return;
+  Millis wait = throttle(bytes);
+  while (wait > Millis(0) && reading_ && !stopping_) {
+    co_await halt_.wait_for(std::min(wait, look_again));
+    wait = throttle(0);
+  }
 }
 
 // REPLCONF ACK from the start of the snapshot on, later once a second: a diskless master starts the
@@ -271,18 +296,27 @@ void Psync::ack_now() {
 }
 
 void Psync::go_on_at(const ReplicationPosition& position) {
+  follow_from(position);
+  begins_elsewhere_ = true;
+}
+
+void Psync::follow_from(const ReplicationPosition& position) {
   state_.replid = position.replid;
   state_.full_sync_offset = position.offset;
   state_.wire_bytes = 0;
   state_.snapshot_wire_bytes = 0;
-  begins_elsewhere_ = true;
+  begins_elsewhere_ = false;
+  turned_ = true;
   connection_.close();
+  halt_.notify();
 }
 
 void Psync::resync() {
   state_.replid.clear();
   state_.snapshot_wire_bytes.reset();
+  turned_ = true;
   connection_.close();
+  halt_.notify();
 }
 
 }  // namespace keyferry

@@ -1,11 +1,12 @@
 // The one link of a run, whichever way its source is read: as its replica (pipeline.hpp), or by
-// scanning it (scan_link.hpp) when that is asked for or nothing else is allowed. Executor thread
-// only.
+// scanning it (scan_link.hpp) when that is asked for or nothing else is allowed; into a file
+// (export.hpp) when the target is one. Executor thread only.
 #pragma once
 
 #include <functional>
 #include <optional>
 
+#include "keyferry/pipeline/export.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 #include "keyferry/pipeline/scan_link.hpp"
 
@@ -30,6 +31,7 @@ class AnyLink {
   void pause();
   void resume();
   bool cut_over(Millis pause_limit);
+  void change_limits(const RateChange& change);
   bool reached_goal() const;
 
  private:
@@ -38,6 +40,7 @@ class AnyLink {
   asio::any_io_executor executor_;
   const Options& options_;
   StatusBoard& board_;
+  std::optional<Export> export_;  // the target is a file
   std::optional<Pipeline> replica_;
   std::optional<ScanLink> scan_;  // in charge when it is there
   bool scans_ = false;

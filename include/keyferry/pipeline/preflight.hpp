@@ -37,6 +37,7 @@ struct SpoolFacts {
 struct PreflightFacts {
   ServerFacts source;
   std::vector<ServerFacts> targets;  // every master, at least the one that was asked first
+  std::string target_file_problem;   // of a target that is a file; "" = it can be written
   bool target_is_cluster = false;
   std::size_t covered_slots = 0;  // of a cluster
   SpoolFacts spool;

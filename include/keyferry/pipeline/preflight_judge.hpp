@@ -49,6 +49,7 @@ class PreflightJudge {
   void clock(const ServerFacts& server, const std::string& end);
 
   // the source
+  void source_file();
   void source_role();
   void source_mode();
   void output_buffer();
@@ -63,6 +64,7 @@ class PreflightJudge {
   void modules();
 
   // the target
+  void target_file();
   void same_server();
   void target_role();
   void coverage();

@@ -51,6 +51,20 @@ struct NamedCount {
   std::uint64_t count = 0;
 };
 
+// What the link may use per second; 0 = no limit.
+struct RateLimits {
+  std::int64_t target_ops_per_s = 0;
+  std::int64_t target_bytes_per_s = 0;
+  std::int64_t source_bytes_per_s = 0;
+};
+
+// What is asked for while the link runs; nullopt: as it was.
+struct RateChange {
+  std::optional<std::int64_t> target_ops_per_s;
+  std::optional<std::int64_t> target_bytes_per_s;
+  std::optional<std::int64_t> source_bytes_per_s;
+};
+
 // The last cutover that was asked for.
 struct CutoverStatus {
   enum class State { none, waiting, paused, committed, failed };
@@ -111,9 +125,10 @@ struct Status {
   std::uint64_t target_reconnects = 0;
   std::uint64_t source_bytes = 0;
   std::uint64_t target_bytes = 0;
-  std::vector<NamedCount> redirects;   // by kind: MOVED, ASK, TRYAGAIN
-  std::vector<NamedCount> errors;      // by kind: OOM, WRONGTYPE, ...
-  std::vector<NamedCount> cross_slot;  // by command name
+  std::vector<NamedCount> redirects;    // by kind: MOVED, ASK, TRYAGAIN
+  std::vector<NamedCount> filtered_by;  // by reason: key, type, mixed, ...
+  std::vector<NamedCount> errors;       // by kind: OOM, WRONGTYPE, ...
+  std::vector<NamedCount> cross_slot;   // by command name
   LatencyHistogram apply_latency;
 
   std::uint64_t memory_used_bytes = 0;
@@ -127,7 +142,9 @@ struct Status {
   bool is_streaming = false;  // the snapshot is behind us
   std::vector<LaneStatus> lanes;
   std::optional<std::string> last_error;
+  std::vector<std::string> last_dead_letters;  // in words, the newest last
   CutoverStatus cutover;
+  RateLimits limits;
   std::optional<ScanStatus> scan;  // scan mode only
   std::int64_t published_ms = 0;   // steady clock; /livez checks that it moves
 };

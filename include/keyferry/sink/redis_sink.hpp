@@ -21,11 +21,13 @@
 #include "keyferry/rdb/choice.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/rdb/rewrite_value.hpp"
+#include "keyferry/sink/cluster_stream.hpp"
 #include "keyferry/sink/dead_letter.hpp"
 #include "keyferry/sink/lane.hpp"
 #include "keyferry/sink/route.hpp"
 #include "keyferry/sink/serial_lane.hpp"
 #include "keyferry/sink/topology.hpp"
+#include "keyferry/transform/transform.hpp"
 
 namespace keyferry {
 
@@ -45,6 +47,13 @@ struct SinkStats {
   std::map<std::string, std::uint64_t, std::less<>> errors;      // by kind
   std::map<std::string, std::uint64_t, std::less<>> cross_slot;  // by command name
   std::string last_error;
+  std::vector<std::string> last_dead_letters;  // in words, the newest last
+
+  void remember_dead_letter(const std::string& what) {
+    constexpr std::size_t remembered = 10;
+    if (last_dead_letters.size() == remembered) last_dead_letters.erase(last_dead_letters.begin());
+    last_dead_letters.push_back(what);
+  }
 };
 
 class RedisSink {
@@ -60,6 +69,10 @@ class RedisSink {
   // Runs when the target does not stand where this link left it: what its record says now. Nothing
   // more is written until begin_stream().
   std::function<void(std::optional<Record>)> on_lost;
+
+  // What stands between source and target; nullptr: nothing. Outlives the sink. Commands and keys
+  // come to the sink transformed; it asks about copies of keys, leftovers and the script.
+  Transform* transform = nullptr;
 
   // Reaches the target, takes the right to write there, and prepares it (target.before). Nothing
   // runs yet.
@@ -88,7 +101,17 @@ class RedisSink {
   Suspects& suspects() { return suspects_; }
   // Lets the target's record follow the stream; asked now and then, and at the end.
   void checkpoint();
-  bool is_recorded() const { return serial_ == nullptr || serial_->is_recorded(); }
+  // The offset from which the stream is needed again after a crash.
+  Offset recorded_offset() const;
+  // The name of the link in the target's records.
+  const std::string& link() const { return claim_->link(); }
+  // The stream goes on under this name.
+  void enter_history(const std::string& replid);
+  bool is_recorded() const {
+    return cluster_ ? cluster_->is_recorded() : serial_ == nullptr || serial_->is_recorded();
+  }
+  // The source stands at `offset`: what an earlier run has sent ends there or before.
+  void note_source_offset(Offset offset);
   // Gives the right to write away.
   Task<Error> let_go();
   // The target holds what an earlier run of this link left there.
@@ -126,9 +149,16 @@ class RedisSink {
   void flush_keys();
   // The snapshot broke off: what of it was collected and not sent is dropped.
   void forget_snapshot();
+  // A key of the snapshot that does not travel: what the target has under its name stays
+  // (snapshot.mirror).
+  void spare_key(const rdb::Event& key) {
+    if (!load_.found.empty()) note_kept(key);
+  }
   // Removes what the target held when the link began and the snapshot did not have
   // (snapshot.mirror).
   Task<Error> remove_leftovers();
+  // Every expiry that was put off (command/expiry) becomes what it was meant to be.
+  Task<Error> settle_expiries();
   // Gives the target back what open() changed for the time of the link (Valkey's import mode).
   Task<void> restore_target();
 
@@ -181,6 +211,8 @@ class RedisSink {
   void suspect_keys_of(Plan& plan, std::size_t first, std::size_t last);
   Error refuse_here(Plan& plan, const Command& command, const char* reason);
   std::int32_t db_of(const Command& command) const;
+  Route route_of(const Command& command, const CommandInfo* info,
+                 std::span<const ByteView> args) const;
   const CommandInfo* info_of(const Command& command, std::span<const ByteView> args) const;
 
   // lanes and slots (redis_sink.cpp)
@@ -193,6 +225,16 @@ class RedisSink {
   void acknowledge(Watermark::Ticket ticket, const Answered& answered, TimePoint received);
   void fail(Error error);
   Task<Error> watch();
+
+  // exactly once on a cluster (exactly_cluster.cpp)
+  Task<Error> take_cluster_claim();
+  Task<Error> replan();
+  void lose_cluster(bool everything);
+  Error plan_cluster_group(Plan& plan, const std::vector<const Command*>& kept);
+  bool is_in_cluster(const Unit& unit);
+  Task<Error> greet_cluster_lane(Lane& lane, Connection& connection);
+  Task<Error> run_on_cluster(Plan& plan, const Command& command, Bytes wire);
+  std::optional<Record> remains() const;
 
   // exactly once (exactly.cpp)
   std::vector<std::string> own_keys_in_target() const;
@@ -217,6 +259,11 @@ class RedisSink {
   Task<Result<RespValue>> call_once(Endpoint node, std::int32_t db, Bytes command);
   Task<Error> tell_masters(Bytes command);
 
+  // behind a file (expiry.cpp)
+  Task<Error> settle_expiries_of(Connection& connection, std::uint64_t& settled);
+  Task<Error> settle_page(Connection& connection, const std::vector<RespValue>& keys,
+                          std::uint64_t& settled);
+
   // the snapshot (load.cpp)
   rdb::Choice choose(const rdb::Event& key, rdb::Dialect dialect) const;
   Offset load_position() const { return std::max(watermark_.applied(), load_.position); }
@@ -226,6 +273,9 @@ class RedisSink {
   Error lose(const std::string& what, const char* kind, bool is_fatal);
   void put_held(Unit unit, Bytes wire);
   void put_part(Unit unit, rdb::Rewriter::Part part);
+  void put_wire(Unit unit, Bytes wire);
+  bool put_scripted(const Unit& unit, ByteView wires);
+  void refuse_scripted(const Error& error, const std::vector<ByteView>& args);
   void send_part(rdb::Rewriter::Part part, bool is_last);
   Bytes part_wire(Unit& unit, rdb::Rewriter::Part part) const;
   bool take_load_refusal(HeldUnit& held, std::string& error);
@@ -261,8 +311,10 @@ class RedisSink {
   std::vector<LaneBatch> building_;  // per lane, of the batch being planned
   std::unordered_map<Slot, Hold> holds_;
   DeadLetter dead_letter_;
-  std::unique_ptr<Claim> claim_;  // exactly once only, like serial_
-  std::unique_ptr<SerialLane> serial_;
+  std::unique_ptr<Claim> claim_;  // exactly once only, like those that follow
+  std::unique_ptr<SerialLane> serial_;      // standalone
+  std::unique_ptr<ClusterStream> cluster_;  // or cluster
+  ResumePlan plan_;                         // of the cluster's slots, when it was read last
   SerialEvents serial_events_;
   Record generation_;          // of the snapshot or stream under way; generation 0: none yet
   Offset applied_before_ = 0;  // commands up to here are in the target already
@@ -298,6 +350,7 @@ class RedisSink {
   std::uint64_t outstanding_units_ = 0;
   std::size_t outstanding_bytes_ = 0;
   std::size_t window_bytes_;
+  std::size_t window_most_bytes_;  // far away, where more must be under way
   SinkStats stats_;
   Error failure_;
   bool stopping_ = false;
