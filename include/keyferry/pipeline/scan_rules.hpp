@@ -3,6 +3,7 @@
 #pragma once
 
 #include "keyferry/base/rate.hpp"
+#include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/transform/transform.hpp"
 
