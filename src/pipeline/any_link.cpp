@@ -54,7 +54,6 @@ Task<Error> AnyLink::run() {
 }
 
 Task<Error> AnyLink::run_scan() {
-  if (Error error = refuse_rules(options_, "in scan mode")) co_return error;
   scan_.emplace(executor_, options_, board_);
   scan_->logs_progress = logs_progress;
   co_return co_await scan_->run();
@@ -97,7 +96,8 @@ bool AnyLink::cut_over(Millis pause_limit) {
 }
 
 void AnyLink::change_limits(const RateChange& change) {
-  if (replica_ && !scan_) return replica_->change_limits(change);
+  if (scan_) return scan_->change_limits(change);
+  if (replica_) return replica_->change_limits(change);
   log_warn("rate limits are for links that read the stream of a server or a file into a server");
 }
 

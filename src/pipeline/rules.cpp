@@ -6,35 +6,13 @@
 #include "keyferry/base/log.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
+#include "keyferry/pipeline/value_kind.hpp"
 
 namespace keyferry {
 namespace {
 
 constexpr std::size_t names_max = 1024 * 1024;  // 8 bytes each, and about 40 of the table
 constexpr std::uint64_t doubts_told = 20;
-
-ValueKind kind_of(rdb::DataType type) {
-  using D = rdb::DataType;
-  switch (type) {
-    case D::string:
-      return ValueKind::string;
-    case D::list:
-      return ValueKind::list;
-    case D::set:
-      return ValueKind::set;
-    case D::zset:
-      return ValueKind::zset;
-    case D::hash:
-      return ValueKind::hash;
-    case D::module:
-      return ValueKind::module;
-    case D::stream:
-      return ValueKind::stream;
-    case D::array:
-      return ValueKind::array;
-  }
-  return ValueKind::unknown;
-}
 
 std::int64_t unix_ms() {
   using std::chrono::system_clock;
@@ -81,7 +59,7 @@ bool Pipeline::admits(const rdb::Event& event, std::optional<std::uint64_t> byte
   KeyFacts facts;
   facts.db = event.db;
   facts.key = event.key;
-  facts.kind = kind_of(rdb::value_type(event.type, reader_->dialect()).data);
+  facts.kind = value_kind(rdb::value_type(event.type, reader_->dialect()).data);
   facts.bytes = bytes;
   facts.never_expires = !event.expire_ms;
   if (event.expire_ms) facts.ttl_ms = *event.expire_ms - unix_ms();

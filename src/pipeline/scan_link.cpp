@@ -37,7 +37,9 @@ ScanLink::ScanLink(const asio::any_io_executor& executor, const Options& options
     lag_.applied(watermark_.applied(), watermark_.oldest(now), now);
   };
   sink_.on_sent_late = [this](ByteView key, std::int32_t db) {
-    if (ScanNode* const node = node_of(key)) node->change(db, key);
+    // Under a mapping nobody knows which key it was; it was sent behind all others of its name.
+    ScanNode* const node = common_.rules.maps_places() ? nullptr : node_of(key);
+    if (node != nullptr) node->change(db, key);
   };
 }
 
@@ -75,6 +77,8 @@ Task<Error> ScanLink::open_ends() {
   }
   if (given_.delivery_mode == Delivery::exactly_once)
     log_info("scan mode: delivery is at_least_once; the target converges when writes stop");
+  if (Error wrong = common_.rules.compile(given_)) co_return wrong;
+  if (common_.rules.is_active()) sink_.transform = &common_.rules.transform();
   // First the source: nothing is done to the target when its events would not come.
   Error error = co_await open_source();
   if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
@@ -230,6 +234,7 @@ Task<Error> ScanLink::after_first_pass() {
 // Function libraries are no keys. Not followed: one that is deleted later.
 Task<Error> ScanLink::copy_functions() {
   if (nodes_.empty() || !options_.snapshot_enabled) co_return Error();
+  if (!common_.rules.admits_functions()) co_return Error();
   if (!rdb::is_at_least(nodes_.front()->identity().traits, 7, 0)) co_return Error();
   auto list = co_await nodes_.front()->list_functions();
   if (!list) co_return list.error();

@@ -9,7 +9,6 @@ namespace keyferry {
 namespace {
 
 constexpr std::size_t spill_write_bytes = 256 * 1024;
-constexpr std::size_t refill_read_bytes = 256 * 1024;
 // Where no spool may be used, keys wait only in memory.
 constexpr std::int64_t no_spool_bytes = 0;
 constexpr std::int64_t waiting_share = 4;  // of limits.memory_max_bytes
@@ -124,86 +123,6 @@ Task<Error> ScanNode::listen_once() {
   co_return Error();
 }
 
-void ScanNode::change(std::int32_t db, ByteView key) {
-  if (is_own_key(key)) {
-    probe_heard_ = probe_heard_ || key == probe_key_;
-    return;
-  }
-  const std::uint64_t number = common_.last_number + 1;
-  if (spilled_ == 0) {
-    const DirtyKeys::Added added = dirty_.add(db, key, number);
-    if (added == DirtyKeys::Added::yes) common_.last_number = number;
-    if (added != DirtyKeys::Added::full) return;
-  } else if (dirty_.contains(db, key)) {
-    return;
-  }
-  const auto room = static_cast<std::size_t>(std::max<std::int64_t>(0, spool_.room_bytes()));
-  if (spill_.size() + key.size() + 64 > room) {
-    if (!std::exchange(lost_events_, true))
-      log_warn("no room for more changed keys: every key will be looked at once more");
-    return;
-  }
-  common_.last_number = number;
-  append_spilled(spill_, db, key, number);
-  if (spilled_++ == 0) first_spilled_ = number;
-}
-
-void ScanNode::add_moving(const DirtyKey& key) {
-  DirtyKey counted = key;
-  counted.number = ++common_.last_number;
-  scanner_.add_moving(counted);
-  wake_.notify();
-}
-
-Task<Error> ScanNode::write_spill() {
-  const Bytes out = std::exchange(spill_, Bytes());
-  spill_writing_ = true;
-  Error error = co_await spool_.append(out);
-  spill_writing_ = false;
-  wake_.notify();
-  co_return error;
-}
-
-// Brings spilled keys back, in their order.
-Task<Error> ScanNode::refill() {
-  while (spilled_ > 0 && dirty_.is_half_empty()) {
-    if (spool_.unread_bytes() > 0) {
-      const std::size_t before = refill_.size();
-      refill_.resize(before + refill_read_bytes);
-      auto n = co_await spool_.read(refill_.data() + before, refill_read_bytes);
-      refill_.resize(before + (n ? *n : 0));
-      if (!n) co_return n.error();
-    } else if (spill_writing_) {
-      co_return Error();
-    } else {
-      refill_ += std::exchange(spill_, Bytes());
-    }
-    std::size_t taken = 0;
-    keep_spilled(refill_, taken);
-    refill_.erase(0, taken);
-  }
-  co_return Error();
-}
-
-void ScanNode::keep_spilled(ByteView bytes, std::size_t& taken) {
-  DirtyKey key;
-  for (std::size_t size = read_spilled(bytes, key); size > 0;
-       size = read_spilled(bytes.substr(taken), key)) {
-    if (dirty_.add(key.db, key.key, key.number) == DirtyKeys::Added::full) return;
-    taken += size;
-    --spilled_;
-    first_spilled_ = key.number + 1;
-  }
-}
-
-std::uint64_t ScanNode::oldest_pending() const {
-  std::uint64_t oldest = common_.last_number + 1;
-  if (!dirty_.empty()) oldest = std::min(oldest, dirty_.oldest_number());
-  if (spilled_ > 0) oldest = std::min(oldest, first_spilled_);
-  if (const auto taken = scanner_.oldest_taken()) oldest = std::min(oldest, *taken);
-  return oldest;
-}
-
 // --- copying
 
 bool ScanNode::has_work() const {
@@ -214,6 +133,11 @@ bool ScanNode::has_work() const {
 Task<Error> ScanNode::copy() {
   Backoff backoff(Millis(20), Millis(1000));
   healthy_ = Clock::now();
+  if (common_.rules.is_active()) {
+    scanner_.wants = [this](std::int32_t db, ByteView key) {
+      return common_.rules.admits_name(db, key);
+    };
+  }
   while (!stopping_) {
     if (common_.paused) {
       co_await wake_.wait_for(Millis(200));
@@ -279,17 +203,18 @@ void ScanNode::end_pass() {
 Task<Error> ScanNode::put(std::span<const ReadKey> keys) {
   for (const ReadKey& key : keys) {
     Error error;
-    if (key.db != last_db_) {
-      error = co_await common_.sink.require_db(key.db);
+    const std::int32_t db = common_.rules.transform().remap().db(key.db);
+    if (db != last_db_) {
+      error = co_await common_.sink.require_db(db);
       if (error) co_return error;
-      last_db_ = key.db;
+      last_db_ = db;
     }
     switch (key.kind) {
       case ReadKey::Kind::value:
         error = put_payload(key, key.payload);
         break;
       case ReadKey::Kind::gone:
-        error = common_.sink.put_gone(key.key, key.db);
+        error = put_gone(key);
         break;
       case ReadKey::Kind::big:
         error = co_await put_big(key);
@@ -306,6 +231,7 @@ Task<Error> ScanNode::put(std::span<const ReadKey> keys) {
         break;
     }
     if (!error && common_.sink.must_pause()) error = co_await common_.sink.pause();
+    if (!error && common_.rules.is_limited()) co_await wait_for_share(key.payload.size());
     if (error) co_return error;
   }
   common_.sink.flush_keys();
@@ -326,7 +252,31 @@ Error ScanNode::put_payload(const ReadKey& key, ByteView payload) {
   event.value = dump->value;
   event.key_meta = dump->key_meta;
   if (key.expire_ms > 0) event.expire_ms = key.expire_ms;
+  if (!common_.rules.apply(event, dump->dialect, dump->value.size(), mapped_key_))
+    return leave_out(key);
   return common_.sink.put_key(event, dump->dialect, nullptr);
+}
+
+Error ScanNode::put_gone(const ReadKey& key) {
+  ByteView name = key.key;
+  std::int32_t db = key.db;
+  common_.rules.place(db, name, mapped_key_);
+  return common_.sink.put_gone(name, db);
+}
+
+// Looks again now and then, so that a new limit need not wait for the old one.
+Task<void> ScanNode::wait_for_share(std::size_t bytes) {
+  constexpr Millis look_again{100};
+  ScanRules& rules = common_.rules;
+  rules.spend_target(1, bytes, Clock::now());
+  rules.spend_source(scanner_.read_bytes() - paid_bytes_, Clock::now());
+  paid_bytes_ = scanner_.read_bytes();
+  while (!stopping_) {
+    const Millis wait = rules.wait(Clock::now());
+    if (wait <= Millis(0)) co_return;
+    common_.sink.flush_keys();
+    co_await halt_.wait_for(std::min(wait, look_again));
+  }
 }
 
 Task<void> ScanNode::take_turn_for_big() {
@@ -345,7 +295,7 @@ Task<Error> ScanNode::put_big(const ReadKey& key) {
     note(found.error());
     co_await halt_.wait_for(Millis(50));
   } else if (found->kind == BigKeyReader::Key::Kind::gone) {
-    error = common_.sink.put_gone(key.key, key.db);
+    error = put_gone(key);
   } else if (found->kind == BigKeyReader::Key::Kind::whole) {
     ReadKey whole = key;
     whole.expire_ms = found->expire_ms;
@@ -366,14 +316,21 @@ Task<Error> ScanNode::put_big(const ReadKey& key) {
     event.db = key.db;
     event.type = found->type;
     if (found->expire_ms > 0) event.expire_ms = found->expire_ms;
-    error = co_await put_pieces(event);
+    // As large as it takes to be big; how large it really is nobody knows yet.
+    const auto bytes = static_cast<std::uint64_t>(common_.options.snapshot_restore_max_bytes) + 1;
+    Bytes name;
+    if (common_.rules.apply(event, rdb::Dialect(), bytes, name)) {
+      error = co_await put_pieces(event, key);
+    } else {
+      error = leave_out(key);
+    }
   }
   common_.big_busy = false;
   common_.big_free.notify();
   co_return error;
 }
 
-Task<Error> ScanNode::put_pieces(const rdb::Event& event) {
+Task<Error> ScanNode::put_pieces(const rdb::Event& event, const ReadKey& key) {
   rdb::Dialect dialect;
   dialect.family = identity_.traits.family;
   Error error = common_.sink.begin_key(event, dialect);
@@ -382,7 +339,7 @@ Task<Error> ScanNode::put_pieces(const rdb::Event& event) {
     if (!elements) {
       if (elements.error().is(Errc::corrupt)) co_return elements.error();
       note(elements.error());
-      change(event.db, event.key);
+      change(key.db, key.key);
       break;
     }
     if (elements->empty()) break;

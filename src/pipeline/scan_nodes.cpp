@@ -94,6 +94,9 @@ Task<Error> ScanLink::ask_slots(Connection& connection, std::vector<ScanNode::Pl
     place.host.port = master.port;
     place.is_cluster = true;
     place.master = master;
+    for (Slot slot = 0; slot < slot_count && !place.slot; ++slot) {
+      if (source_map_.owner_of(slot) == places.size() - 1) place.slot = slot;
+    }
   }
   if (!options_.source_prefer_replica) co_return Error();
   // [first, last, master, replica...], each [host, port, ...].
@@ -210,6 +213,12 @@ Task<Error> ScanLink::sweep() {
   }
   const bool is_allowed =
       sink_.target_was_empty() || given_.snapshot_mirror || options_.source_scan_reconcile_s > 0;
+  if (is_wanted && common_.rules.maps_places()) {
+    co_return Error(
+        Errc::history_lost,
+        "the source was flushed, or events of it were missed, and under a mapping keys "
+        "that went meanwhile cannot be looked up; start again with target.before: flush");
+  }
   if (is_unheard && !is_allowed) {
     co_return Error(
         Errc::history_lost,
@@ -263,6 +272,12 @@ void ScanLink::publish(TimePoint now) {
   s.lag_ms = lag_.lag_ms(now);
   describe_sink(sink_, s);
   describe_progress(s);
+  const Transform& transform = common_.rules.transform();
+  s.filtered += transform.filtered();
+  for (std::size_t i = 1; i < filter_reasons && transform.is_active(); ++i) {
+    if (const std::uint64_t count = transform.counts()[i])
+      s.filtered_by.push_back({to_string(static_cast<FilterReason>(i)), count});
+  }
   const std::int64_t rate_ms = elapsed_ms(rate_at_, now);
   if (rate_ms >= 1000) {
     const double seconds = static_cast<double>(rate_ms) / 1000;

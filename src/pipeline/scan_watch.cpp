@@ -1,6 +1,7 @@
 // ScanNode: the server itself. Who it is, whether its events arrive, and what it does that no event
 // tells.
 #include "keyferry/base/log.hpp"
+#include "keyferry/command/keys.hpp"
 #include "keyferry/pipeline/scan_node.hpp"
 
 namespace keyferry {
@@ -10,6 +11,14 @@ constexpr Millis pong_limit{3000};
 constexpr Millis probe_limit{3000};
 constexpr std::int64_t flags_interval_ms = 1000;
 constexpr const char* flags_name = "notify-keyspace-events";
+
+// A key of ours in that slot of a cluster; nullopt: anywhere.
+std::string probe_key_for(std::optional<Slot> slot) {
+  for (int tag = 0;; ++tag) {
+    const std::string key = fmt::format("keyferry:{{{}}}:probe", tag);
+    if (!slot || slot_of(key) == *slot) return key;
+  }
+}
 
 bool has_modules(const RespValue& list) {
   return list.is_array() && !list.items.empty();
@@ -139,7 +148,7 @@ Task<void> ScanNode::give_back() {
 
 // Writes a key of ours and waits for its event.
 Task<Error> ScanNode::probe() {
-  probe_key_ = "keyferry:{probe}:" + common_.options.instance;
+  probe_key_ = probe_key_for(place_.slot);
   probe_heard_ = false;
   Bytes set = make_command({"SET", probe_key_, "1", "PX", "60000"});
   auto reply = co_await ask(std::move(set));
@@ -169,6 +178,10 @@ Task<Error> ScanNode::prove() {
     auto reply = co_await ask(std::move(get));
     if (!reply) co_return reply.error();
     if (reply->items.size() == 2) co_return Error();
+  }
+  if (place_.is_replica) {
+    log_warn("{} is a replica: no probe key can prove that its events arrive", name());
+    co_return Error();
   }
   co_return co_await probe();
 }
@@ -240,7 +253,7 @@ void ScanNode::begin_pass() {
   wants_streams_ = wants_all_ = false;
   in_pass_ = true;
   pass_began_ = now;
-  ++passes_;
+  if (!streams) ++passes_;
   wake_.notify();
 }
 

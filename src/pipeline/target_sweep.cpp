@@ -66,7 +66,7 @@ Task<Error> TargetSweep::sweep_db(std::int32_t db) {
 Task<Error> TargetSweep::sweep_page(std::int32_t db, const RespValue& keys) {
   std::map<ScanNode*, std::vector<Bytes>> by_node;
   for (const RespValue& key : keys.items) {
-    if (is_own_key(key.text)) continue;
+    if (is_own_key(key.text) || !common_.rules.wants(db, key.text)) continue;
     if (ScanNode* const node = node_of_(key.text)) by_node[node].push_back(key.text);
   }
   for (const auto& [node, names] : by_node) {

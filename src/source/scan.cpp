@@ -171,11 +171,7 @@ Task<Error> KeyScanner::fetch_some() {
     Error error;
     switch (status) {
       case KeyRequest::Status::page:
-        pass_.on_page(current_.scan_cursor(), current_.page().size());
-        found_ += current_.page().size();
-        keys_found_ += current_.page().size();
-        for (std::size_t i = 0; i < current_.page().size(); ++i)
-          waiting_.add(current_.page().name(i), current_.page()[i]);
+        take_page();
         break;
       case KeyRequest::Status::head_done:
         error = co_await take_head();
@@ -205,6 +201,17 @@ Task<Error> KeyScanner::fetch_some() {
       }
     }
     if (error) co_return error;
+  }
+}
+
+void KeyScanner::take_page() {
+  const KeyList& page = current_.page();
+  pass_.on_page(current_.scan_cursor(), page.size());
+  for (std::size_t i = 0; i < page.size(); ++i) {
+    if (wants && !wants(page[i].db, page.name(i))) continue;
+    waiting_.add(page.name(i), page[i]);
+    ++found_;
+    ++keys_found_;
   }
 }
 

@@ -62,6 +62,13 @@ const std::vector<Change>& changes() {
       {"source.reply_timeout_ms", "2"},
       {"source.reconnect_max_s", "3"},
       {"source.psync_command", "SYNCHRONISE"},
+      {"source.mode", "scan"},
+      {"source.prefer_replica", "true"},
+      {"source.scan.count", "77"},
+      {"source.scan.enable_notifications", "true"},
+      {"source.scan.probe", "never"},
+      {"source.scan.check_ms", "99"},
+      {"source.scan.reconcile_s", "88"},
       {"source.aof.on_truncated", "keep"},
       {"source.aof.until", "2026-01-31T12:00:00Z"},
       {"target.file.release", "redis-7.2"},
@@ -191,6 +198,9 @@ TEST(OptionTable, FillsTheFieldsThatCodeReads) {
   EXPECT_EQ(options.source.uri.hosts.at(0).host, "a");
   EXPECT_EQ(options.source.connect_timeout_ms, 1);
   EXPECT_EQ(options.source_psync_command, "SYNCHRONISE");
+  EXPECT_EQ(options.source_mode, SourceMode::scan);
+  EXPECT_EQ(options.source_scan_count, 77);
+  EXPECT_EQ(options.source_scan_probe, ScanProbe::never);
   EXPECT_EQ(options.target.topology, Topology::cluster);
   EXPECT_EQ(options.target.reconnect_max_s, 6);
   EXPECT_EQ(options.target_lanes_per_node, 64);

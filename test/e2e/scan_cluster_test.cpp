@@ -106,6 +106,20 @@ TEST(ScanCluster, KeysOfSlotsThatMoveArrive) {
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 
+TEST(ScanCluster, AProbeKeyTellsForEveryMaster) {
+  RedisCluster source(events_cluster());
+  const RedisServer target = source_server();
+  const LiveOptions live = cluster_data();
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+
+  link.run(source.uri(), target.uri(),
+           scanning({"--set", "source.scan.probe=always", "--stop-when", "lag-zero"}));
+
+  EXPECT_EQ(link.wait_exit(Millis{30000}), 0) << link.output();
+  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
+}
+
 TEST(ScanCluster, ANewMasterIsTakenUp) {
   RedisCluster source(events_cluster(3));
   const RedisServer target = source_server();

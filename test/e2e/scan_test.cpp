@@ -432,6 +432,62 @@ TEST(Scan, ReconcilingRemovesWhatTheSourceLacks) {
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 
+// The same rules in the first pass and behind it.
+TEST(Scan, FilterAndMappingHold) {
+  const RedisServer source = events_source();
+  const RedisServer target = source_server();
+  RespClient client = source.client();
+  const auto write = [&client](const std::string& value) {
+    client.must({"SELECT", "1"});
+    client.must({"SET", "app:a:" + value, value});
+    client.must({"SET", "app:x" + value + ":tmp", value});
+    client.must({"SET", "other" + value, value});
+    client.must({"RPUSH", "app:list" + value, value});
+    client.must({"SELECT", "2"});
+    client.must({"SET", "app:b:" + value, value, "EX", "1000"});
+  };
+  write("first");
+  client.must({"SELECT", "1"});
+  client.must({"SET", "app:goes", "1"});
+  client.must({"SET", "app:turns", "1"});
+  Keyferry link(KEYFERRY_BINARY);
+  write_file(link.directory().file("rules.yaml"),
+             "filter:\n  allow: {prefixes: ['app:'], databases: [1]}\n"
+             "  block: {suffixes: [':tmp'], types: [list]}\n"
+             "databases: {map: {1: 0}}\n"
+             "transform: {key_prefix: {replace: {'app:': 'new:'}}, ttl: none}\n");
+  link.run(source.uri(), target.uri(), scanning({"--config", link.directory().file("rules.yaml")}));
+  wait_streaming(link);
+
+  write("second");
+  client.must({"SELECT", "1"});
+  client.must({"DEL", "app:goes", "app:turns"});
+  client.must({"RPUSH", "app:turns", "now-a-list"});
+  client.must({"EXPIRE", "app:a:first", "1000"});
+  drain(link);
+
+  RespClient at_target = target.client();
+  EXPECT_EQ(key_count(target), 2u) << link.output();
+  EXPECT_EQ(at_target.must({"GET", "new:a:first"}).text, "first");
+  EXPECT_EQ(at_target.must({"GET", "new:a:second"}).text, "second");
+  EXPECT_EQ(at_target.must({"TTL", "new:a:first"}).integer, -1);
+}
+
+TEST(Scan, RateLimitsHold) {
+  const RedisServer source = events_source();
+  const RedisServer target = source_server();
+  fill_strings(source, 1000);
+  Keyferry link(KEYFERRY_BINARY);
+  const auto begin = std::chrono::steady_clock::now();
+
+  link.run(source.uri(), target.uri(),
+           scanning({"--set", "limits.target_ops_per_s=500", "--stop-when", "snapshot"}));
+
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 0) << link.output();
+  EXPECT_GT(std::chrono::steady_clock::now() - begin, Millis{1500});
+  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
+}
+
 TEST(Scan, MirrorRemovesWhatTheSourceLacks) {
   const RedisServer source = events_source();
   const RedisServer target = source_server();

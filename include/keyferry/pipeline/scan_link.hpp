@@ -37,6 +37,7 @@ class ScanLink {
   void abort();
   void pause();
   void resume();
+  void change_limits(const RateChange& change) { common_.rules.change_limits(change); }
 
   bool reached_goal() const { return reached_goal_; }
 

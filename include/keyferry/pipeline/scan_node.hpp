@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 
+#include "keyferry/pipeline/scan_rules.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 #include "keyferry/source/big_key.hpp"
 #include "keyferry/source/notifications.hpp"
@@ -29,6 +30,7 @@ struct ScanCommon {
   asio::any_io_executor executor;
   const Options& options;
   RedisSink& sink;
+  ScanRules rules;
   std::uint64_t last_number = 0;  // of a change, over all nodes
   bool paused = false;
   bool big_busy = false;  // one large value at a time
@@ -45,7 +47,8 @@ class ScanNode {
     Endpoint master;  // of a cluster: whose slots these are; the host itself unless it is a replica
     bool is_cluster = false;
     bool is_replica = false;
-    std::size_t shares = 1;  // of the memory for waiting keys
+    std::optional<Slot> slot;  // of a cluster: one that is served here
+    std::size_t shares = 1;    // of the memory for waiting keys
   };
   ScanNode(ScanCommon& common, Place place);
 
@@ -124,10 +127,13 @@ class ScanNode {
   bool has_work() const;
   Task<Error> listen_once();
   Task<Error> put(std::span<const ReadKey> keys);
-  Task<Error> put_value(const ReadKey& key, ByteView payload);
   Error put_payload(const ReadKey& key, ByteView payload);
+  Error put_gone(const ReadKey& key);
+  // A value that does not travel; what travelled before under this name goes.
+  Error leave_out(const ReadKey& key) { return key.number == 0 ? Error() : put_gone(key); }
+  Task<void> wait_for_share(std::size_t bytes);
   Task<Error> put_big(const ReadKey& key);
-  Task<Error> put_pieces(const rdb::Event& event);
+  Task<Error> put_pieces(const rdb::Event& event, const ReadKey& key);
   Task<Error> reopen_scanner();
   Task<void> take_turn_for_big();
   void end_pass();
@@ -189,7 +195,9 @@ class ScanNode {
   std::uint64_t first_spilled_ = 0;
   Bytes refill_;
 
-  std::int32_t last_db_ = 0;
+  std::int32_t last_db_ = 0;  // at the target
+  Bytes mapped_key_;
+  std::uint64_t paid_bytes_ = 0;  // of what was read
   std::uint64_t events_ = 0;
   std::uint64_t reconnects_ = 0;
   TimePoint healthy_{};

@@ -70,7 +70,7 @@ class KeyRequest {
 
   bool has_scan() const { return has_scan_; }
   const Bytes& scan_cursor() const { return scan_cursor_; }
-  KeyList& page() { return page_; }
+  const KeyList& page() const { return page_; }
   KeyList& sizes() { return sizes_; }
   KeyList& keys() { return keys_; }
   // How many of keys() were given out.

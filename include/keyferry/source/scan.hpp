@@ -33,6 +33,9 @@ class KeyScanner {
   void close() { connection_.close(); }
   bool is_open() const { return is_open_; }
 
+  // Of what is found by scanning; empty: everything.
+  std::function<bool(std::int32_t db, ByteView key)> wants;
+
   void begin(ScanPass pass) { pass_ = std::move(pass); }
   const ScanPass& pass() const { return pass_; }
   // The pass is over and everything it found was given out and used.
@@ -62,6 +65,7 @@ class KeyScanner {
   Task<Error> send_next();
   Task<Error> fetch_some();
   Task<Error> take_head();
+  void take_page();
   Task<Error> fill();
   void ask_again();
 
