@@ -59,7 +59,7 @@ BENCHMARK(filter);
 
 // A whole batch, taken anew from the decoder each time.
 void apply(benchmark::State& state, const Options& options) {
-  Transform transform = std::move(Transform::compile(options).value());
+  Transform transform = Transform::compile(options).value();
   SlabBudget budget;
   const SlabRef slab = slab_of_sets(budget);
   StreamDecoder decoder(budget);
