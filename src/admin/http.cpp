@@ -31,10 +31,10 @@ struct AdminServer::State {
         board(status_board),
         resp_control{options.token, control},
         routes(board, options.ready_lag_bytes, std::move(control), now_ms(), options.token),
-        handle([this](const HttpRequest& request) { return routes.answer(request, now_ms()); }),
+        service{[this](const HttpRequest& request) { return routes.answer(request, now_ms()); },
+                options.client_timeout},
         http(
-            context.get_executor(),
-            [this](Client& client) { return serve_http(client, handle, options.client_timeout); },
+            context.get_executor(), [this](Client& client) { return serve_http(client, service); },
             http_full),
         resp(
             context.get_executor(),
@@ -52,7 +52,7 @@ struct AdminServer::State {
   RespIdentity identity;
   RespControl resp_control;
   HttpRoutes routes;
-  HttpHandle handle;
+  HttpService service;
   asio::io_context context{1};
   Listener http;
   Listener resp;

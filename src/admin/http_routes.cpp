@@ -6,10 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "keyferry/admin/dashboard.hpp"
 #include "keyferry/admin/metrics.hpp"
 #include "keyferry/admin/status_json.hpp"
 #include "keyferry/admin/token.hpp"
-#include "keyferry/admin/version.hpp"
 #include "keyferry/config/option_value.hpp"
 
 namespace keyferry {
@@ -19,6 +19,8 @@ constexpr std::int64_t fresh_for_ms = 10'000;
 
 constexpr const char* plain_text = "text/plain; charset=utf-8";
 constexpr const char* json_text = "application/json";
+constexpr const char* page_text = "text/html; charset=utf-8";
+constexpr const char* event_text = "text/event-stream";
 constexpr const char* metrics_format = "text/plain; version=0.0.4; charset=utf-8";
 
 HttpReply plain(unsigned status, std::string body) {
@@ -36,8 +38,18 @@ bool has_parameter(std::string_view query, std::string_view name) {
 }
 
 // A page of another site in the operator's browser can POST here too; browsers say so in Origin.
+// Behind a proxy that speaks TLS the scheme is https.
 bool is_from_another_site(const HttpRequest& request) {
-  return !request.origin.empty() && request.origin != "http://" + request.host;
+  return !request.origin.empty() && request.origin != "http://" + request.host &&
+         request.origin != "https://" + request.host;
+}
+
+// Whether the Host field is an address or localhost. A name could be one that another site has
+// turned to point at this machine ("DNS rebinding"); its page and Origin would look like ours.
+bool is_addressed_directly(std::string_view host) {
+  if (host.empty() || host.starts_with('[')) return true;
+  const std::string_view name = host.substr(0, host.find(':'));
+  return name == "localhost" || name.find_first_not_of("0123456789.") == name.npos;
 }
 
 }  // namespace
@@ -55,11 +67,17 @@ struct HttpRoutes::Row {
 };
 
 const HttpRoutes::Row HttpRoutes::rows[] = {
-    {"/", "GET", &HttpRoutes::index},          {"/status", "GET", &HttpRoutes::status},
-    {"/metrics", "GET", &HttpRoutes::metrics}, {"/livez", "GET", &HttpRoutes::livez},
-    {"/readyz", "GET", &HttpRoutes::readyz},   {"/drain", "POST", &HttpRoutes::drain},
-    {"/pause", "POST", &HttpRoutes::pause},    {"/resume", "POST", &HttpRoutes::resume},
-    {"/stop", "POST", &HttpRoutes::stop},      {"/cutover", "POST", &HttpRoutes::cutover},
+    {"/", "GET", &HttpRoutes::page},
+    {"/status", "GET", &HttpRoutes::status},
+    {"/events", "GET", &HttpRoutes::events},
+    {"/metrics", "GET", &HttpRoutes::metrics},
+    {"/livez", "GET", &HttpRoutes::livez},
+    {"/readyz", "GET", &HttpRoutes::readyz},
+    {"/drain", "POST", &HttpRoutes::drain},
+    {"/pause", "POST", &HttpRoutes::pause},
+    {"/resume", "POST", &HttpRoutes::resume},
+    {"/stop", "POST", &HttpRoutes::stop},
+    {"/cutover", "POST", &HttpRoutes::cutover},
     {"/limits", "POST", &HttpRoutes::limits},
 };
 
@@ -83,6 +101,9 @@ HttpReply HttpRoutes::answer(const HttpRequest& request, std::int64_t now_ms) co
     if (row.method == "POST" && is_from_another_site(request)) {
       return plain(403, "request comes from a page of another site");
     }
+    if (row.method == "POST" && token_.empty() && !is_addressed_directly(request.host)) {
+      return plain(403, "without http.token_file only an address or localhost may be asked");
+    }
     if (row.method == "POST" && !is_authorized(request)) {
       HttpReply reply = plain(401, "needs the token of http.token_file (Authorization: Bearer)");
       reply.challenge = "Bearer realm=\"keyferry\"";
@@ -94,12 +115,12 @@ HttpReply HttpRoutes::answer(const HttpRequest& request, std::int64_t now_ms) co
   return plain(404, "not found");
 }
 
-HttpReply HttpRoutes::index(const Visit& visit) const {
-  std::string text = fmt::format("keyferry {}\nphase: {}\nsource: {}\n", version(),
-                                 to_string(visit.status->phase), visit.status->source);
-  for (const Row& row : rows)
-    text += fmt::format("\n{} {}", row.method, row.path);
-  return plain(200, text);
+HttpReply HttpRoutes::page(const Visit&) const {
+  return {200, page_text, std::string(dashboard_page()), "", "", dashboard_policy()};
+}
+
+HttpReply HttpRoutes::events(const Visit&) const {
+  return {200, event_text, "", "", "", "", "/status"};
 }
 
 HttpReply HttpRoutes::status(const Visit& visit) const {

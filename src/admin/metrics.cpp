@@ -149,6 +149,18 @@ void trouble(const Status& status, MetricsWriter& out) {
              status.healed_keys);
 }
 
+void scan(const ScanStatus& scan, MetricsWriter& out) {
+  out.single("scan_pending_keys", "gauge", "Keys that changed and are not copied again yet.",
+             scan.pending_keys);
+  out.single("scan_spilled_keys", "gauge", "Pending keys that wait on disk.", scan.spilled_keys);
+  out.single("scan_progress_ratio", "gauge", "How much of the pass under way is done.",
+             scan.percent / 100);
+  out.single("scan_rescans_total", "counter", "Passes over the source after the first one.",
+             scan.rescans);
+  out.single("scan_notifications_total", "counter", "Keyspace events received.",
+             scan.notifications);
+}
+
 }  // namespace
 
 std::string metrics_text(const Status& status) {
@@ -158,6 +170,7 @@ std::string metrics_text(const Status& status) {
   snapshot(status, out);
   traffic(status, out);
   trouble(status, out);
+  if (status.scan) scan(*status.scan, out);
   return out.take();
 }
 

@@ -99,7 +99,7 @@ OptionDef address_option(std::string name, EndOptions Options::*end, std::string
   def.what = std::move(what);
   def.range =
       "redis://[user[:password]@]host:port[,host:port...], rediss:// for TLS, "
-      "redis-sentinel://host:port[,host:port...]/master-name or unix:///path";
+      "redis-sentinel://host:port[,host:port...]/master-name, unix:///path or file:///path";
   def.set = [end](Options& options, const std::string& value) {
     Result<Uri> uri = parse_uri(value);
     if (!uri) return uri.error().what;

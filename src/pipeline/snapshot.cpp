@@ -1,5 +1,6 @@
 // Pipeline: the snapshot, decoded while it arrives, and the switch to the stream.
 #include "keyferry/base/log.hpp"
+#include "keyferry/command/expiry.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 
 namespace keyferry {
@@ -82,6 +83,7 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
       if (intake_.is_idle()) sink_.flush_keys();  // nothing more at the moment: let the target work
       co_return Error();
     }
+    if (event.expire_ms && puts_off_expiry()) *event.expire_ms += expiry_put_off_ms;
     Error error;
     if (transform_.is_active() && !apply_rules(event, error)) {
       window_.consume(consumed);
@@ -132,7 +134,7 @@ Task<Error> Pipeline::take_event(const rdb::Event& event) {
     case Kind::aux:
       // The database that the first stream command runs in when no SELECT comes before it (Redis
       // >= 4.0).
-      if (event.name == "repl-stream-db" && !event.text.empty() && event.text[0] != '-') {
+      if (event.name == "repl-stream-db" && !file_ && !event.text.empty() && event.text[0] != '-') {
         stream_db_ = std::atoi(std::string(event.text).c_str());
       }
       // A script the source had loaded (Redis 4.0 to 6.2 rdb.c rdbSaveInfoAuxFields).

@@ -32,6 +32,14 @@ bool is_plain_function_load(const CommandInfo* info, std::span<const ByteView> a
          equals_upper(args[1], "LOAD");
 }
 
+// Of its first key.
+Slot slot_of_wire(ByteView wire) {
+  std::vector<ByteView> args;
+  parse_command(wire, args);
+  const CommandInfo* info = args.empty() ? nullptr : find_command(args[0]);
+  return info == nullptr ? Slot(0) : key_slots(*info, args).slot;
+}
+
 }  // namespace
 
 Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
@@ -61,7 +69,7 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
       last_db_ = commands[at].db;
     }
     if (error) break;
-    if (commands[last].end <= applied_before_) {
+    if (!cluster_ && commands[last].end <= applied_before_) {
       suspect_keys_of(plan, i, last);
       i = last;
       continue;
@@ -81,7 +89,9 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
   const Batch& whole = *plan.cargo->batch;
   if (copies_ && whole.end >= copies_->at && !error) plan_copies(plan);
   dispatch(plan);
+  if (stream_void_) co_return Error();
   if (serial_ && !error) serial_->note_offset(whole.end, whole.db);
+  if (cluster_ && !error) cluster_->note_offset(whole.end, whole.db);
   // After an error the rest of the batch has not been applied: the watermark must not pass it.
   if (!error) watermark_.ack(plan.ticket, 1);
   if (outstanding_units_ == 0) room_.notify();
@@ -122,6 +132,8 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
       unit.sets_ttl = info != nullptr && info->sets_ttl;
       unit.is_late = unit.sets_ttl && batch.is_late;
       unit.flushes = info != nullptr && info->flushes;
+      unit.needs_record = cluster_ && info != nullptr && info->kind == CommandKind::write &&
+                          !keyferry::is_absolute(*info, args);
       if (is_plain_function_load(info, args)) {
         unit.wire =
             plan.cargo->made.emplace_back(make_command({args[0], args[1], "REPLACE", args[2]}));
@@ -148,6 +160,7 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
     append_command(plan.cargo->made.emplace_back(), parts[i].args);
     unit.wire = plan.cargo->made.back();
     unit.slot = parts[i].slot;
+    unit.end = command.end;
     unit.commands = i + 1 == parts.size() ? 1 : 0;
     plan_unit(plan, unit);
   }
@@ -178,6 +191,7 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
   }
   if (kept.empty()) return Error();
   if (serial_) return plan_joined_group(plan, kept);
+  if (cluster_) return plan_cluster_group(plan, kept);
   if (!same_way) return plan_split_group(plan, kept);
 
   unit.commands = static_cast<std::uint32_t>(kept.size());
@@ -291,8 +305,13 @@ Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>&
 }
 
 void RedisSink::plan_unit(Plan& plan, Unit unit) {
+  if (cluster_ && is_in_cluster(unit)) return;
   ++plan.units;
   outstanding_bytes_ += unit.wire.size();
+  if (cluster_) {
+    building_[0].units.push_back(unit);
+    return;
+  }
   const std::uint16_t lane = lane_of_slot_[unit.slot];
   if (lane == held_lane) {
     holds_[unit.slot].later.push_back({unit, plan.cargo, plan.ticket, plan.received});
@@ -325,6 +344,7 @@ void RedisSink::plan_copies(Plan& plan) {
       unit.commands = 0;
       unit.end = copies_->at;
       unit.origin = origin;
+      if (nodes_.is_cluster()) unit.slot = slot_of_wire(unit.wire);
       unit.is_copy = i + 1 == wires.size();
       unit.joins_next = !unit.is_copy;
       plan_unit(plan, unit);
@@ -365,6 +385,8 @@ void RedisSink::dispatch(Plan& plan) {
     batch.received = plan.received;
     if (serial_) {
       serial_->submit(std::move(batch));
+    } else if (cluster_) {
+      cluster_->submit(std::move(batch));
     } else {
       lanes_[i]->submit(std::move(batch));
     }
@@ -381,6 +403,7 @@ Task<Error> RedisSink::run_on_all_nodes(Plan& plan, const Command& command) {
   Bytes wire(command.wire);
   if (is_plain_function_load(command.info, args))
     wire = make_command({args[0], args[1], "REPLACE", args[2]});
+  if (cluster_) co_return co_await run_on_cluster(plan, command, std::move(wire));
 
   Backoff backoff(Millis(20), Millis(2000));
   const TimePoint begin = Clock::now();
@@ -427,6 +450,7 @@ Error RedisSink::refuse_here(Plan& plan, const Command& command, const char* rea
     return Error(Errc::data_refused, stats_.last_error);
   }
   ++stats_.skipped;
+  stats_.remember_dead_letter(stats_.last_error);
   log_warn("skipped: {}", stats_.last_error);
   HeldUnit held;
   held.unit.wire = command.wire;

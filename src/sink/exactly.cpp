@@ -7,7 +7,12 @@
 namespace keyferry {
 
 std::vector<std::string> RedisSink::own_keys_in_target() const {
-  if (!claim_) return {};
+  // An earlier run may have left them.
+  if (!claim_) {
+    if (nodes_.is_cluster()) return {};
+    const OwnKeys keys = Claim(executor_, options_).keys();
+    return {keys.record, keys.lease, keys.fence};
+  }
   return {claim_->keys().record, claim_->keys().lease, claim_->keys().fence};
 }
 
@@ -31,9 +36,17 @@ Task<Error> RedisSink::take_claim() {
   co_return Error();
 }
 
+// What an earlier run of this link left in the target.
+std::optional<Record> RedisSink::remains() const {
+  if (!claim_) return std::nullopt;
+  if (!cluster_) return claim_->found();
+  if (plan_.verdict == ResumePlan::Verdict::unknown_here) return std::nullopt;
+  return plan_.start;
+}
+
 std::optional<Record> RedisSink::resumable() const {
   if (!claim_ || options_.restart) return std::nullopt;
-  const std::optional<Record>& found = claim_->found();
+  const std::optional<Record> found = remains();
   if (!found || found->state != Record::State::complete) return std::nullopt;
   return found;
 }
@@ -95,7 +108,8 @@ Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset
   generation_.offset = generation_.judged = offset;
   stream_void_ = is_loading_ = false;
   const Record record = generation_;
-  Error error = co_await claim_->write(record);
+  Error error = cluster_ ? co_await cluster_->write_everywhere(record)
+                         : co_await claim_->write(record);
   is_loading_ = !error;  // from here on the target must know it
   co_return error;
 }
@@ -104,13 +118,16 @@ Task<Error> RedisSink::complete_generation(const std::string& replid, Offset off
                                            std::int32_t db) {
   // Void: the target has lost what was loaded, and another full sync has been asked for.
   if (!claim_ || stream_void_) co_return Error();
-  is_loading_ = false;
   generation_.state = Record::State::complete;
   generation_.replid = replid;
   generation_.offset = generation_.judged = offset;
   generation_.db = db;
   const Record record = generation_;
-  Error error = co_await claim_->write(record);
+  Error error = cluster_ ? co_await cluster_->write_everywhere(record)
+                         : co_await claim_->write(record);
+  if (stream_void_) co_return Error();
+  is_loading_ = false;
+  plan_ = ResumePlan();
   if (!error) begin_stream(record);
   co_return error;
 }
@@ -121,17 +138,32 @@ void RedisSink::begin_stream(Record record) {
   stream_void_ = is_loading_ = false;
   applied_before_ = record.offset;
   generation_ = record;
-  serial_->begin(std::move(record));
+  if (cluster_) {
+    applied_before_ = 0;  // slot by slot
+    generation_.offset = record.judged;
+    cluster_->begin(generation_,
+                    plan_.verdict == ResumePlan::Verdict::go_on ? &plan_ : nullptr);
+  } else {
+    serial_->begin(std::move(record));
+  }
+}
+
+Offset RedisSink::recorded_offset() const {
+  if (cluster_) return cluster_->recorded_offset();
+  return serial_ ? serial_->recorded_offset() : 0;
 }
 
 void RedisSink::enter_history(const std::string& replid) {
-  if (serial_ && !is_loading_) serial_->enter_history(replid);
+  if (is_loading_) return;
+  if (serial_) serial_->enter_history(replid);
+  if (cluster_) cluster_->enter_history(replid);
 }
 
 // What is queued will come again, or belongs to a history that is over.
 void RedisSink::discard_stream() {
   ++epoch_;
-  serial_->discard();
+  if (serial_) serial_->discard();
+  if (cluster_) cluster_->discard();
   for (const auto& lane : lanes_)
     lane->discard();
   for (LaneBatch& batch : building_)
@@ -150,12 +182,17 @@ void RedisSink::discard_stream() {
 }
 
 void RedisSink::checkpoint() {
-  if (!serial_) return;
+  if (!claim_) return;
   if (suspects_.overflowed()) {
     log_warn("more suspect keys than can be remembered: keys={}", suspects_.size());
-    serial_events_.lost(std::nullopt);
+    if (cluster_) {
+      lose_cluster(true);
+    } else {
+      serial_events_.lost(std::nullopt);
+    }
   }
-  serial_->checkpoint();
+  if (serial_) serial_->checkpoint();
+  if (cluster_) cluster_->checkpoint();
 }
 
 Task<Error> RedisSink::let_go() {
@@ -202,7 +239,6 @@ bool RedisSink::explains(const Unit& unit, const std::string& error) {
 // link may end.
 bool RedisSink::give_up_unit(HeldUnit held, const std::string& error, bool executed) {
   const bool go_on = options_.errors_policy == ErrorPolicy::skip;
-  const HostPort& target = serial_->target();
   if (executed && !go_on) {
     stats_.failed += held.unit.commands;
     ++stats_.errors[std::string(judge_reply(error).kind)];
@@ -210,16 +246,16 @@ bool RedisSink::give_up_unit(HeldUnit held, const std::string& error, bool execu
     return false;
   }
   give_up(std::move(held), error, judge_reply(error).kind,
-          fmt::format("{}:{}", target.host, target.port));
+          redacted(options_.target.uri));
   return go_on;
 }
 
 Task<Error> RedisSink::end_behind(HeldUnit held, std::string error) {
-  const HostPort& target = serial_->target();
-  const std::string what =
-      fmt::format("target {}:{} refused {} (database {}): {}; kept in {}", target.host, target.port,
-                  describe(held.unit), held.unit.db, error, dead_letter_.path());
+  const std::string what = fmt::format("target {} refused {} (database {}): {}; kept in {}",
+                                       redacted(options_.target.uri), describe(held.unit),
+                                       held.unit.db, error, dead_letter_.path());
   stats_.last_error = what;
+  stats_.remember_dead_letter(what);
   Error disk = co_await dead_letter_.append(held.unit.db, held.unit.wire);
   if (disk) co_return disk;
   fail(Error(Errc::data_refused, what));

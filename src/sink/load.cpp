@@ -86,6 +86,18 @@ Error RedisSink::begin_key(const rdb::Event& key, rdb::Dialect dialect) {
   return Error();
 }
 
+Error RedisSink::put_gone(ByteView key, std::int32_t db) {
+  if (is_own_key(key)) return Error();
+  Unit unit;
+  unit.slot = slot_of(key);
+  unit.db = db;
+  rdb::Rewriter::Part part;
+  part.wire = make_command({"DEL", key});
+  part.replies = 1;
+  put_part(unit, std::move(part));
+  return Error();
+}
+
 Error RedisSink::add_element(const rdb::Element& element) {
   if (load_.skipping) return Error();
   load_.rewriter->add(element);
@@ -201,7 +213,7 @@ void RedisSink::put_held(Unit unit, Bytes wire) {
   const auto cargo = std::make_shared<Cargo>();
   unit.wire = cargo->made.emplace_back(std::move(wire));
   const TimePoint now = Clock::now();
-  const auto ticket = watermark_.open(watermark_.applied(), 1, now);
+  const auto ticket = watermark_.open(load_position(), 1, now);
   ++outstanding_units_;
   outstanding_bytes_ += unit.wire.size();
   holds_[unit.slot].later.push_back({unit, cargo, ticket, now});
@@ -300,6 +312,7 @@ bool RedisSink::rewrite_refused(HeldUnit& held, std::string& error) {
     unit.db = held.unit.db;
     put_part(unit, std::move(rewritten.part));
     if (lane_of_slot_[unit.slot] != held_lane) flush_loading(lane_of_slot_[unit.slot]);
+    if (on_sent_late) on_sent_late(restore->key, unit.db);
   }
   Answered answered;
   answered.units = 1;

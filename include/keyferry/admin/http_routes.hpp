@@ -30,8 +30,10 @@ struct HttpReply {
   unsigned status = 200;
   std::string content_type;
   std::string body;
-  std::string allow;      // 405 only
-  std::string challenge;  // 401 only: WWW-Authenticate
+  std::string allow;           // 405 only
+  std::string challenge;       // 401 only: WWW-Authenticate
+  std::string policy = {};     // the page only: Content-Security-Policy
+  std::string events_of = {};  // not empty: server-sent events, the body of this path each second
 };
 
 class HttpRoutes {
@@ -50,7 +52,8 @@ class HttpRoutes {
   struct Row;
   static const Row rows[];
 
-  HttpReply index(const Visit& visit) const;
+  HttpReply page(const Visit& visit) const;
+  HttpReply events(const Visit& visit) const;
   HttpReply status(const Visit& visit) const;
   HttpReply metrics(const Visit& visit) const;
   HttpReply livez(const Visit& visit) const;

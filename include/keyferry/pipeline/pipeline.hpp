@@ -16,6 +16,7 @@
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/redis_sink.hpp"
+#include "keyferry/source/file_source.hpp"
 #include "keyferry/source/key_copier.hpp"
 #include "keyferry/source/psync.hpp"
 #include "keyferry/source/stream_decoder.hpp"
@@ -53,6 +54,8 @@ class Pipeline {
 
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
+  // Why run() returned: the source does not let itself be replicated.
+  bool is_forbidden() const { return source_.is_forbidden; }
 
  private:
   // the life of the link (pipeline.cpp)
@@ -74,6 +77,16 @@ class Pipeline {
   Task<Error> take_event(const rdb::Event& event);
   Task<Error> end_snapshot(TimePoint now);
   Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
+
+  // a source that is a file (from_file.cpp)
+  Task<Error> open_files();
+  Error begin_file();
+  Error end_files();
+  void give_up_suspects();
+  bool puts_off_expiry() const { return file_ && file_->files().is_append_only; }
+  void put_off_expiries(Batch& batch);
+  Task<void> settle_expiries();
+  Error place(Error error) const;
 
   // filter, mapping and script (rules.cpp)
   Error compile_rules();
@@ -126,6 +139,7 @@ class Pipeline {
   std::unique_ptr<KeptStream> kept_;  // where spool.dir is given
   PsyncState source_;
   Psync psync_;
+  std::optional<FileSource> file_;  // instead of psync_, observer_ and copier_
   Observer observer_;
   RedisSink sink_;
   KeyCopier copier_;
@@ -145,6 +159,8 @@ class Pipeline {
   std::uint64_t keys_before_ = 0;  // sink keys when this snapshot began
   TimePoint snapshot_began_{};
 
+  std::uint64_t expired_keys_ = 0;  // of a file: gone here before their expiry was put off
+
   RateLimit ops_limit_;    // to the target
   bool in_piece_ = false;  // a chunk is decoded piece by piece; some of it is left
   RateLimit bytes_limit_;
@@ -161,6 +177,7 @@ class Pipeline {
 
   // going on where the target is
   std::optional<Record> resume_;        // what the stream will begin from
+  bool probing_ = false;                // a further point is asked for first
   std::vector<std::string> histories_;  // names that the stream has had, the present one last
   int readings_in_stream_ = 0;
   bool was_lost_ = false;              // the target lost what it had: a full sync follows

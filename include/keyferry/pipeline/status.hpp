@@ -77,6 +77,16 @@ struct CutoverStatus {
 };
 const char* to_string(CutoverStatus::State state);
 
+// How far scan mode is; see scan_link.hpp.
+struct ScanStatus {
+  std::int32_t db = 0;              // being scanned
+  double percent = 0;               // of the pass under way; 100 when there is none
+  std::uint64_t pending_keys = 0;   // changed and not yet copied again
+  std::uint64_t spilled_keys = 0;   // of those, waiting on disk
+  std::uint64_t rescans = 0;        // passes that were begun after the first one
+  std::uint64_t notifications = 0;  // events received
+};
+
 struct Status {
   Phase phase = Phase::connecting;
   bool synced = false;
@@ -132,9 +142,11 @@ struct Status {
   bool is_streaming = false;  // the snapshot is behind us
   std::vector<LaneStatus> lanes;
   std::optional<std::string> last_error;
+  std::vector<std::string> last_dead_letters;  // in words, the newest last
   CutoverStatus cutover;
   RateLimits limits;
-  std::int64_t published_ms = 0;  // steady clock; /livez checks that it moves
+  std::optional<ScanStatus> scan;  // scan mode only
+  std::int64_t published_ms = 0;   // steady clock; /livez checks that it moves
 };
 
 // Exchange point between the pipeline thread (store) and any other (load).

@@ -7,6 +7,7 @@
 // standalone target the stream is one slot. Pipeline thread only.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,6 +21,7 @@
 #include "keyferry/rdb/choice.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/rdb/rewrite_value.hpp"
+#include "keyferry/sink/cluster_stream.hpp"
 #include "keyferry/sink/dead_letter.hpp"
 #include "keyferry/sink/lane.hpp"
 #include "keyferry/sink/route.hpp"
@@ -45,6 +47,13 @@ struct SinkStats {
   std::map<std::string, std::uint64_t, std::less<>> errors;      // by kind
   std::map<std::string, std::uint64_t, std::less<>> cross_slot;  // by command name
   std::string last_error;
+  std::vector<std::string> last_dead_letters;  // in words, the newest last
+
+  void remember_dead_letter(const std::string& what) {
+    constexpr std::size_t remembered = 10;
+    if (last_dead_letters.size() == remembered) last_dead_letters.erase(last_dead_letters.begin());
+    last_dead_letters.push_back(what);
+  }
 };
 
 class RedisSink {
@@ -93,12 +102,16 @@ class RedisSink {
   // Lets the target's record follow the stream; asked now and then, and at the end.
   void checkpoint();
   // The offset from which the stream is needed again after a crash.
-  Offset recorded_offset() const { return serial_ == nullptr ? 0 : serial_->recorded_offset(); }
+  Offset recorded_offset() const;
   // The name of the link in the target's records.
   const std::string& link() const { return claim_->link(); }
   // The stream goes on under this name.
   void enter_history(const std::string& replid);
-  bool is_recorded() const { return serial_ == nullptr || serial_->is_recorded(); }
+  bool is_recorded() const {
+    return cluster_ ? cluster_->is_recorded() : serial_ == nullptr || serial_->is_recorded();
+  }
+  // The source stands at `offset`: what an earlier run has sent ends there or before.
+  void note_source_offset(Offset offset);
   // Gives the right to write away.
   Task<Error> let_go();
   // The target holds what an earlier run of this link left there.
@@ -109,6 +122,14 @@ class RedisSink {
   // flush_keys.
   // `templates`: of the snapshot.
   Error put_key(const rdb::Event& key, rdb::Dialect dialect, const rdb::HashTemplates* templates);
+  // The source has no such key any more: scan mode, where keys come again and go.
+  Error put_gone(ByteView key, std::int32_t db);
+  // What is flushed from here on belongs to `position` of a source without a stream: the watermark
+  // says when all of it is applied. Never lower than before.
+  void set_load_position(Offset position) { load_.position = position; }
+  // Runs for a value that went as RESTORE, was refused, and has been sent again as commands: behind
+  // whatever came for that key meanwhile.
+  std::function<void(ByteView key, std::int32_t db)> on_sent_late;
   // A value that is not held whole: its key, its elements, the end. Between two of them wait while
   // must_pause().
   Error begin_key(const rdb::Event& key, rdb::Dialect dialect);
@@ -136,6 +157,8 @@ class RedisSink {
   // Removes what the target held when the link began and the snapshot did not have
   // (snapshot.mirror).
   Task<Error> remove_leftovers();
+  // Every expiry that was put off (command/expiry) becomes what it was meant to be.
+  Task<Error> settle_expiries();
   // Gives the target back what open() changed for the time of the link (Valkey's import mode).
   Task<void> restore_target();
 
@@ -203,6 +226,16 @@ class RedisSink {
   void fail(Error error);
   Task<Error> watch();
 
+  // exactly once on a cluster (exactly_cluster.cpp)
+  Task<Error> take_cluster_claim();
+  Task<Error> replan();
+  void lose_cluster(bool everything);
+  Error plan_cluster_group(Plan& plan, const std::vector<const Command*>& kept);
+  bool is_in_cluster(const Unit& unit);
+  Task<Error> greet_cluster_lane(Lane& lane, Connection& connection);
+  Task<Error> run_on_cluster(Plan& plan, const Command& command, Bytes wire);
+  std::optional<Record> remains() const;
+
   // exactly once (exactly.cpp)
   std::vector<std::string> own_keys_in_target() const;
   Task<Error> take_claim();
@@ -226,8 +259,14 @@ class RedisSink {
   Task<Result<RespValue>> call_once(Endpoint node, std::int32_t db, Bytes command);
   Task<Error> tell_masters(Bytes command);
 
+  // behind a file (expiry.cpp)
+  Task<Error> settle_expiries_of(Connection& connection, std::uint64_t& settled);
+  Task<Error> settle_page(Connection& connection, const std::vector<RespValue>& keys,
+                          std::uint64_t& settled);
+
   // the snapshot (load.cpp)
   rdb::Choice choose(const rdb::Event& key, rdb::Dialect dialect) const;
+  Offset load_position() const { return std::max(watermark_.applied(), load_.position); }
   Error put_foreign(const rdb::Event& key, const rdb::Choice& choice,
                     const rdb::HashTemplates* templates);
   Error judge_loss(ByteView key, std::int32_t db, rdb::Choice::Loss loss);
@@ -272,8 +311,10 @@ class RedisSink {
   std::vector<LaneBatch> building_;  // per lane, of the batch being planned
   std::unordered_map<Slot, Hold> holds_;
   DeadLetter dead_letter_;
-  std::unique_ptr<Claim> claim_;  // exactly once only, like serial_
-  std::unique_ptr<SerialLane> serial_;
+  std::unique_ptr<Claim> claim_;  // exactly once only, like those that follow
+  std::unique_ptr<SerialLane> serial_;      // standalone
+  std::unique_ptr<ClusterStream> cluster_;  // or cluster
+  ResumePlan plan_;                         // of the cluster's slots, when it was read last
   SerialEvents serial_events_;
   Record generation_;          // of the snapshot or stream under way; generation 0: none yet
   Offset applied_before_ = 0;  // commands up to here are in the target already
@@ -299,6 +340,7 @@ class RedisSink {
     bool key_exists = false;   // answer of ask_for_key
     bool alone = false;        // a part is under way that must be answered before the next one
     std::uint64_t losses = 0;  // told about
+    Offset position = 0;
     // snapshot.mirror: what the target held at first, sorted, and which of it the snapshot has.
     std::vector<std::uint64_t> found;
     std::vector<bool> kept;

@@ -17,7 +17,8 @@ struct PsyncState {
   bool link_up = false;
   bool ever_linked = false;
   bool handshaking = false;
-  std::string replid;  // of the history being read; changes with a +CONTINUE after failover
+  bool is_forbidden = false;  // the source has no PSYNC, or not for us
+  std::string replid;         // of the history being read; changes with a +CONTINUE after failover
   Offset full_sync_offset = 0;  // where the current full sync's stream starts
   std::uint64_t wire_bytes =
       0;  // payload bytes of the current full sync received, snapshot and stream
@@ -87,6 +88,7 @@ class Psync {
   bool stopping_ = false;
   bool reading_ = true;
   bool acks_on_ = false;
+  bool turned_ = false;  // another stream is wanted than the one this connection brings
   bool begins_elsewhere_ = false;  // the next stream does not follow what was received last
   std::optional<TimePoint> reading_since_;  // set while a read is waiting for the source
 };
