@@ -51,7 +51,7 @@ TEST(StatusJson, HasTheFieldsOfTheInterface) {
 
   EXPECT_EQ(members(document),
             "version,phase,synced,uptime_s,lag,clock_skew_ms,snapshot,stream,counters,memory,spool,"
-            "shards,cutover,last_dead_letters,last_error");
+            "shards,cutover,last_dead_letters,limits,last_error");
   EXPECT_EQ(members(document.at("lag")), "bytes,ms");
   EXPECT_EQ(members(document.at("snapshot")), "keys_done,keys_total,bytes_done,bytes_total,eta_s");
   EXPECT_EQ(members(document.at("stream")),
