@@ -161,6 +161,7 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
     unit.wire = plan.cargo->made.back();
     unit.slot = parts[i].slot;
     unit.end = command.end;
+    unit.origin = command.origin;
     unit.commands = i + 1 == parts.size() ? 1 : 0;
     plan_unit(plan, unit);
   }

@@ -77,7 +77,7 @@ const std::vector<Case>& cases() {
          return std::optional(own);
        }},
       {"filter_and_mapping",
-       {"filter.block.suffixes=[':1']", "transform.key_prefix.strip='{t'",
+       {"filter.block.suffixes=[':1']", "transform.key_prefix.strip={t",
         "databases.map={0: 1, 1: 0}"},
        [](Place own, const std::string&) {
          if (own.key.ends_with(":1")) return std::optional<Place>();
@@ -135,7 +135,7 @@ TEST_P(Rules, HoldInSnapshotAndStream) {
 
   const std::size_t wanted = project(source, expected, one.rule);
   EXPECT_GT(wanted, 0u);
-  EXPECT_LE(wanted, 2 * keys);
+  EXPECT_LE(wanted, 2 * keys) << "of the fill";
   EXPECT_EQ(describe(compare(expected, target)), "") << link.output();
 }
 
