@@ -1,27 +1,8 @@
 #include "keyferry/pipeline/any_link.hpp"
 
-#include <fmt/format.h>
-
 #include "keyferry/base/log.hpp"
 
 namespace keyferry {
-namespace {
-
-// Rules and rates that this kind of link would not heed are refused rather than ignored.
-Error refuse_rules(const Options& options, std::string_view link) {
-  const Result<Transform> rules = Transform::compile(options);
-  if (!rules) return rules.error();
-  const bool is_limited = options.limits_target_ops_per_s > 0 ||
-                          options.limits_target_bytes_per_s > 0 ||
-                          options.limits_source_bytes_per_s > 0;
-  if (!rules->is_active() && !is_limited) return Error();
-  return Error(Errc::usage, fmt::format("filter, databases, transform and rate limits are not "
-                                        "available yet {}",
-                                        link));
-}
-
-}  // namespace
-
 AnyLink::AnyLink(const asio::any_io_executor& executor, const Options& options, StatusBoard& board)
     : executor_(executor), options_(options), board_(board) {
   scans_ = options.source_mode == SourceMode::scan;
@@ -35,7 +16,6 @@ void AnyLink::scan() {
 Task<Error> AnyLink::run() {
   if (stopped_) co_return Error();
   if (options_.target.uri.kind == Uri::Kind::file) {
-    if (Error error = refuse_rules(options_, "into a file")) co_return error;
     export_.emplace(executor_, options_, board_);
     export_->announced_port = announced_port;
     export_->logs_progress = logs_progress;
