@@ -33,6 +33,7 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
 Task<Error> Pipeline::run() {
   began_ = rate_at_ = logged_at_ = Clock::now();
   publish(began_);
+  scope_.spawn(report());  // from here on: a standby that waits for the lease is alive
   Error error = co_await open_ends();
   if (!error) error = co_await open_kept_stream();
   if (error) {
@@ -40,6 +41,7 @@ Task<Error> Pipeline::run() {
     Error ignored = co_await sink_.run();  // lanes may have been started
     co_await hand_back();
     co_await sink_.restore_target();
+    ignored = co_await scope_.join();
     publish(Clock::now());
     co_return result_;
   }
@@ -77,7 +79,6 @@ Task<Error> Pipeline::run() {
   if (const auto record = sink_.resumable()) resume_at(*record);
 
   scope_.on_error([this](const Error& first) { finish(first); });
-  scope_.spawn(report());
   scope_.spawn(observer_.run());
   scope_.spawn(carry_out());
   scope_.spawn(decode());
