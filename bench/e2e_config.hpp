@@ -13,6 +13,7 @@ struct Config {
   std::string scenario;       // snapshot, stream, lag; "" = all three
   bool cluster = false;       // keyferry's target has three masters instead of one server
   bool exactly_once = false;  // delivery.mode; else at_least_once
+  bool scan = false;          // source.mode scan; the other side is `redis-cli --scan`
   bool json = false;
   std::size_t keys = 1'000'000;  // snapshot
   std::size_t ops = 2'000'000;   // stream

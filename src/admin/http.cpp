@@ -41,7 +41,9 @@ struct AdminServer::State {
             [this](Client& client) {
               return serve_resp(client, identity, resp_control, board, timeouts());
             },
-            resp_full) {}
+            resp_full) {
+    routes.change_limits = options.change_limits;
+  }
 
   RespTimeouts timeouts() const { return {options.client_timeout, options.resp_idle_timeout}; }
 

@@ -10,6 +10,7 @@
 #include "keyferry/admin/metrics.hpp"
 #include "keyferry/admin/status_json.hpp"
 #include "keyferry/admin/token.hpp"
+#include "keyferry/config/option_value.hpp"
 
 namespace keyferry {
 namespace {
@@ -77,6 +78,7 @@ const HttpRoutes::Row HttpRoutes::rows[] = {
     {"/resume", "POST", &HttpRoutes::resume},
     {"/stop", "POST", &HttpRoutes::stop},
     {"/cutover", "POST", &HttpRoutes::cutover},
+    {"/limits", "POST", &HttpRoutes::limits},
 };
 
 HttpRoutes::HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
@@ -178,6 +180,46 @@ HttpReply HttpRoutes::cutover(const Visit& visit) const {
     return {409U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
   }
   return control(visit, ControlVerb::cutover, phase);
+}
+
+// Sizes as in the options; what is not named stays as it is. Answers with the new limits.
+HttpReply HttpRoutes::limits(const Visit& visit) const {
+  struct Parameter {
+    std::string_view name;
+    std::optional<std::int64_t> RateChange::*change;
+    std::int64_t RateLimits::*limit;
+  };
+  constexpr Parameter parameters[] = {
+      {"target_ops_per_s", &RateChange::target_ops_per_s, &RateLimits::target_ops_per_s},
+      {"target_bytes_per_s", &RateChange::target_bytes_per_s, &RateLimits::target_bytes_per_s},
+      {"source_bytes_per_s", &RateChange::source_bytes_per_s, &RateLimits::source_bytes_per_s}};
+  RateChange change;
+  std::string_view query = visit.query;
+  if (query.empty())
+    return plain(400, "write /limits?target_ops_per_s=N and the like; 0 = no limit");
+  while (!query.empty()) {
+    const std::string_view one = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), one.size() + 1));
+    const std::size_t equals = std::min(one.find('='), one.size());
+    const auto at =
+        std::find_if(std::begin(parameters), std::end(parameters),
+                     [&](const Parameter& each) { return each.name == one.substr(0, equals); });
+    if (at == std::end(parameters))
+      return plain(400, "there are target_ops_per_s, target_bytes_per_s and source_bytes_per_s");
+    const auto value = parse_size(one.substr(std::min(equals + 1, one.size())));
+    if (!value || *value < 0) return plain(400, std::string(at->name) + ": not a size");
+    change.*at->change = *value;
+  }
+  const bool is_over =
+      visit.status->phase == Phase::stopped || visit.status->phase == Phase::failed;
+  if (is_over || !change_limits) return plain(409, "the link has ended");
+  change_limits(change);
+  std::string text;
+  for (const Parameter& each : parameters) {
+    text += fmt::format("{}\"{}\":{}", text.empty() ? "" : ",", each.name,
+                        (change.*each.change).value_or(visit.status->limits.*each.limit));
+  }
+  return {202, json_text, "{" + text + "}\n", "", ""};
 }
 
 // 202 names the phase the verb leads to; 409 the one that makes it impossible.

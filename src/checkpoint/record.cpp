@@ -1,42 +1,15 @@
 #include "keyferry/checkpoint/record.hpp"
 
-#include <charconv>
-#include <limits>
-
 #include <fmt/format.h>
 
 #include "keyferry/base/checksum.hpp"
+#include "record_text.hpp"
 
 namespace keyferry {
+
+using namespace record_text;
+
 namespace {
-
-constexpr ByteView magic = "keyferry1";
-constexpr std::size_t replid_size = 40;
-
-// Takes the next word off `text`; empty at the end.
-ByteView next_word(ByteView& text) {
-  const std::size_t space = std::min(text.find(' '), text.size());
-  const ByteView word = text.substr(0, space);
-  text.remove_prefix(std::min(space + 1, text.size()));
-  return word;
-}
-
-// The value of "name=value", empty when the word is another one.
-ByteView value_of(ByteView word, ByteView name) {
-  return word.starts_with(name) && word.size() > name.size() && word[name.size()] == '='
-             ? word.substr(name.size() + 1)
-             : ByteView();
-}
-
-template <class Number>
-bool read_number(ByteView text, Number& out, int base = 10) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out, base);
-  return !text.empty() && ec == std::errc() && end == text.data() + text.size();
-}
-
-bool is_replid(ByteView text) {
-  return text.size() == replid_size && text.find_first_not_of("0123456789abcdef") == ByteView::npos;
-}
 
 bool read_fields(ByteView text, Record& record) {
   if (next_word(text) != magic) return false;
@@ -50,11 +23,7 @@ bool read_fields(ByteView text, Record& record) {
   if (!read_number(value_of(next_word(text), "db"), record.db) || record.db < 0) return false;
   if (!read_number(value_of(next_word(text), "options"), record.options, 16)) return false;
   if (!read_number(value_of(next_word(text), "judged"), record.judged)) return false;
-  const ByteView history = next_word(text);
-  if (history.size() <= replid_size || history[replid_size] != ':') return false;
-  if (!is_replid(history.substr(0, replid_size))) return false;
-  record.replid = history.substr(0, replid_size);
-  return read_number(history.substr(replid_size + 1), record.offset) && record.judged >= 0 &&
+  return read_history(next_word(text), record.replid, record.offset) && record.judged >= 0 &&
          record.offset >= record.judged;
 }
 

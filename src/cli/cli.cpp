@@ -14,6 +14,7 @@
 #include "keyferry/cli/client.hpp"
 #include "keyferry/cli/config_import.hpp"
 #include "keyferry/cli/config_show.hpp"
+#include "keyferry/cli/forget.hpp"
 #include "keyferry/cli/inspect.hpp"
 #include "keyferry/config/option_value.hpp"
 
@@ -187,6 +188,16 @@ void add_inspect(CLI::App& app, Arguments& to) {
   to.commands.push_back({inspect, [&to] { return inspect_command(to.inspect); }});
 }
 
+void add_forget(CLI::App& app, Arguments& to) {
+  CLI::App* forget = app.add_subcommand(
+      "forget", "Remove from a target what links have recorded there; the next one starts over");
+  add_link_options(*forget, to.line);
+  to.commands.push_back({forget, [&to] {
+                           to.line.target_only = true;
+                           return forget_command(to.line);
+                         }});
+}
+
 // The part of an argument that names an option: what follows may be an address with a password.
 std::string option_part(const std::string& argument) {
   std::size_t end = 0;
@@ -258,6 +269,7 @@ int run_cli(int argc, char** argv) {
   add_cutover(app, arguments);
   add_config(app, arguments);
   add_inspect(app, arguments);
+  add_forget(app, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "keyferry/config/file_format.hpp"
 #include "keyferry/config/option_table.hpp"
 #include "keyferry/config/options.hpp"
 #include "keyferry/config/secret.hpp"
@@ -75,9 +76,10 @@ class Loader {
 
     const auto auth = environment.find("REDISCLI_AUTH");
     const std::string fallback = auth == environment.end() ? "" : auth->second;
-    check_end("source", options_.source, fallback);
+    if (!command_line.target_only) check_end("source", options_.source, fallback);
     check_end("target", options_.target, fallback);
     check_ends_differ();
+    check_file_target();
     check_http();
   }
 
@@ -203,12 +205,25 @@ class Loader {
     if (source.kind != target.kind) return;
     // The same Sentinels may well watch both ends.
     if (source.sentinel_master != target.sentinel_master) return;
-    bool same = source.kind == Uri::Kind::unix_socket && source.path == target.path;
+    bool same = source.kind != Uri::Kind::tcp && source.path == target.path;
     for (const HostPort& a : source.hosts) {
       for (const HostPort& b : target.hosts)
         same = same || is_same_address(a, b);
     }
     if (same) problem(origins_["target.uri"], "target.uri: source and target are the same server");
+  }
+
+  void check_file_target() {
+    const Uri& target = options_.target.uri;
+    if (target.kind != Uri::Kind::file) return;
+    if (file_format_of(target.path) == FileFormat::unknown) {
+      return problem(origins_["target.uri"],
+                     "target.uri: a target file ends in .rdb, .resp or .jsonl (and .gz or .zst "
+                     "behind that), or in .manifest");
+    }
+    if (options_.snapshot_mirror) {
+      problem(origins_["snapshot.mirror"], "snapshot.mirror: a target file holds nothing before");
+    }
   }
 
   static std::string comparable(std::string host) {

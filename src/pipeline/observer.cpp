@@ -25,6 +25,10 @@ std::int64_t to_int(ByteView text) {
 }  // namespace
 
 std::int64_t replica_output_limit(ByteView config_value) {
+  return output_limit(config_value, "replica", "slave");
+}
+
+std::int64_t output_limit(ByteView config_value, ByteView name, ByteView old_name) {
   std::vector<ByteView> words;
   while (!config_value.empty()) {
     const std::size_t space = std::min(config_value.find(' '), config_value.size());
@@ -32,7 +36,7 @@ std::int64_t replica_output_limit(ByteView config_value) {
     config_value.remove_prefix(std::min(space + 1, config_value.size()));
   }
   for (std::size_t i = 0; i + 2 < words.size(); ++i) {
-    if (words[i] != "slave" && words[i] != "replica") continue;
+    if (words[i] != name && words[i] != old_name) continue;
     const std::int64_t hard = to_int(words[i + 1]);
     const std::int64_t soft = to_int(words[i + 2]);
     if (hard == 0 || soft == 0) return std::max(hard, soft);

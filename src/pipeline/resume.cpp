@@ -65,6 +65,7 @@ void Pipeline::resume_at(const Record& record) {
   position.offset = record.judged;
   log_info("going on where the target is: replid={} offset={} judged={}", record.replid,
            record.offset, record.judged);
+  if (file_) return file_->go_on_at(position);
   const SourceHistory& source = observer_.history();
   const bool renamed = !source.replid.empty() && source.replid != record.replid;
   position.offset = record.offset;
@@ -76,7 +77,6 @@ void Pipeline::resume_at(const Record& record) {
     psync_.resync();
     return;
   }
-  position.offset = record.judged;
   ReplicationPosition received;
   if (kept_ && kept_->is_on()) {
     received.replid = kept_->history();
@@ -84,17 +84,27 @@ void Pipeline::resume_at(const Record& record) {
   }
   // What a process before us received need not be what the source has now.
   const bool usable = source_.ever_linked || source.holds(received);
-  if (usable && !received.replid.empty() && intake_.rewind(position)) {
+  ReplicationPosition lowest = position;
+  lowest.offset = record.judged;
+  if (usable && !received.replid.empty() && intake_.rewind(lowest)) {
     log_info("the stream up to offset {} is here", received.offset);
     if (!source_.ever_linked) psync_.follow_from(received);
     return;
   }
-  psync_.go_on_at(position);
+  // Where INFO told nothing of its history the source is asked for the furthest point first.
+  probing_ = source.replid.empty() && record.offset > record.judged;
+  psync_.go_on_at(probing_ ? position : lowest);
 }
 
 // The source goes on at the position we asked for. Its history may have a new name by now.
 Task<Error> Pipeline::begin_stream(Intake::FullSync start) {
   KEYFERRY_ASSERT(resume_);
+  if (std::exchange(probing_, false)) {
+    ReplicationPosition lowest = start.position;
+    lowest.offset = resume_->judged;
+    psync_.go_on_at(lowest);
+    co_return Error();
+  }
   Record record = std::move(*resume_);
   resume_.reset();
   record.replid = start.position.replid;
@@ -130,7 +140,11 @@ void Pipeline::on_lost(std::optional<Record> found) {
   }
   resume_.reset();
   was_lost_ = true;
-  psync_.resync();
+  if (file_) {
+    file_->resync();
+  } else {
+    psync_.resync();
+  }
 }
 
 // Whether the stream has had this name.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/resp/command_parser.hpp"
 #include "keyferry/resp/resp.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
@@ -29,6 +30,14 @@ bool equals_upper(ByteView arg, std::string_view upper) {
 bool is_plain_function_load(const CommandInfo* info, std::span<const ByteView> args) {
   return info != nullptr && info->name == "FUNCTION" && args.size() == 3 &&
          equals_upper(args[1], "LOAD");
+}
+
+// Of its first key.
+Slot slot_of_wire(ByteView wire) {
+  std::vector<ByteView> args;
+  parse_command(wire, args);
+  const CommandInfo* info = args.empty() ? nullptr : find_command(args[0]);
+  return info == nullptr ? Slot(0) : key_slots(*info, args).slot;
 }
 
 }  // namespace
@@ -60,7 +69,7 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
       last_db_ = commands[at].db;
     }
     if (error) break;
-    if (commands[last].end <= applied_before_) {
+    if (!cluster_ && commands[last].end <= applied_before_) {
       suspect_keys_of(plan, i, last);
       i = last;
       continue;
@@ -69,7 +78,7 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
     if (command.group == GroupMark::first) {
       error = plan_group(plan, i, last);
       i = last;
-    } else if (nodes_.is_cluster() && command.info != nullptr &&
+    } else if (nodes_.is_cluster() && command.info != nullptr && command.refusal == nullptr &&
                command.info->kind == CommandKind::all_nodes) {
       dispatch(plan);
       error = co_await run_on_all_nodes(plan, command);
@@ -80,7 +89,9 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
   const Batch& whole = *plan.cargo->batch;
   if (copies_ && whole.end >= copies_->at && !error) plan_copies(plan);
   dispatch(plan);
+  if (stream_void_) co_return Error();
   if (serial_ && !error) serial_->note_offset(whole.end, whole.db);
+  if (cluster_ && !error) cluster_->note_offset(whole.end, whole.db);
   // After an error the rest of the batch has not been applied: the watermark must not pass it.
   if (!error) watermark_.ack(plan.ticket, 1);
   if (outstanding_units_ == 0) room_.notify();
@@ -93,6 +104,12 @@ const CommandInfo* RedisSink::info_of(const Command& command,
   return command.info != nullptr ? command.info : nodes_.learnt().find(args[0]);
 }
 
+Route RedisSink::route_of(const Command& command, const CommandInfo* info,
+                          std::span<const ByteView> args) const {
+  if (command.refusal != nullptr) return {Route::Kind::refuse, 0, command.refusal};
+  return route_command(info, args, command.db, nodes_.is_cluster());
+}
+
 // A cluster has one database; what has no key (PUBLISH) may still come while another one is
 // selected.
 std::int32_t RedisSink::db_of(const Command& command) const {
@@ -103,7 +120,7 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
   const Batch& batch = *plan.cargo->batch;
   const auto args = batch.args_of(command);
   const CommandInfo* info = info_of(command, args);
-  const Route route = route_command(info, args, command.db, nodes_.is_cluster());
+  const Route route = route_of(command, info, args);
   switch (route.kind) {
     case Route::Kind::lane: {
       Unit unit;
@@ -111,9 +128,12 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
       unit.db = db_of(command);
       unit.slot = route.slot;
       unit.end = command.end;
+      unit.origin = command.origin;
       unit.sets_ttl = info != nullptr && info->sets_ttl;
       unit.is_late = unit.sets_ttl && batch.is_late;
       unit.flushes = info != nullptr && info->flushes;
+      unit.needs_record = cluster_ && info != nullptr && info->kind == CommandKind::write &&
+                          !keyferry::is_absolute(*info, args);
       if (is_plain_function_load(info, args)) {
         unit.wire =
             plan.cargo->made.emplace_back(make_command({args[0], args[1], "REPLACE", args[2]}));
@@ -140,6 +160,7 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
     append_command(plan.cargo->made.emplace_back(), parts[i].args);
     unit.wire = plan.cargo->made.back();
     unit.slot = parts[i].slot;
+    unit.end = command.end;
     unit.commands = i + 1 == parts.size() ? 1 : 0;
     plan_unit(plan, unit);
   }
@@ -158,7 +179,7 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
   for (std::size_t i = first + 1; i < last; ++i) {
     const auto args = plan.cargo->batch->args_of(commands[i]);
     const CommandInfo* info = info_of(commands[i], args);
-    const Route route = route_command(info, args, commands[i].db, nodes_.is_cluster());
+    const Route route = route_of(commands[i], info, args);
     if (route.kind == Route::Kind::drop) {
       ++stats_.filtered;
       continue;
@@ -170,20 +191,21 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
   }
   if (kept.empty()) return Error();
   if (serial_) return plan_joined_group(plan, kept);
+  if (cluster_) return plan_cluster_group(plan, kept);
   if (!same_way) return plan_split_group(plan, kept);
 
   unit.commands = static_cast<std::uint32_t>(kept.size());
   unit.replies = unit.commands + 2;
-  const char* begin = commands[first].wire.data();
-  const char* end = commands[last].wire.data() + commands[last].wire.size();
-  std::size_t bytes = commands[first].wire.size() + commands[last].wire.size();
-  bool same_db = true;
-  for (const Command* command : kept) {
-    bytes += command->wire.size();
-    same_db = same_db && db_of(*command) == unit.db;
+  const char* const begin = commands[first].wire.data();
+  const char* end = begin + commands[first].wire.size();
+  bool is_one_piece = kept.size() == last - first - 1;
+  for (std::size_t i = first + 1; i <= last; ++i) {
+    is_one_piece = is_one_piece && commands[i].wire.data() == end;
+    is_one_piece = is_one_piece && (i == last || db_of(commands[i]) == unit.db);
+    end = commands[i].wire.data() + commands[i].wire.size();
   }
-  if (same_db && kept.size() == last - first - 1 && begin + bytes == end) {
-    unit.wire = ByteView(begin, bytes);
+  if (is_one_piece) {
+    unit.wire = ByteView(begin, static_cast<std::size_t>(end - begin));
     plan_unit(plan, unit);
     return Error();
   }
@@ -243,7 +265,7 @@ Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>&
   for (const Command* command : kept) {
     const auto args = plan.cargo->batch->args_of(*command);
     const CommandInfo* info = info_of(*command, args);
-    const Route route = route_command(info, args, command->db, true);
+    const Route route = route_of(*command, info, args);
     if (route.kind == Route::Kind::lane) {
       Piece& piece = piece_of(route.slot);
       piece.wires += command->wire;
@@ -283,8 +305,13 @@ Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>&
 }
 
 void RedisSink::plan_unit(Plan& plan, Unit unit) {
+  if (cluster_ && is_in_cluster(unit)) return;
   ++plan.units;
   outstanding_bytes_ += unit.wire.size();
+  if (cluster_) {
+    building_[0].units.push_back(unit);
+    return;
+  }
   const std::uint16_t lane = lane_of_slot_[unit.slot];
   if (lane == held_lane) {
     holds_[unit.slot].later.push_back({unit, plan.cargo, plan.ticket, plan.received});
@@ -297,20 +324,31 @@ void RedisSink::plan_unit(Plan& plan, Unit unit) {
 // What suspect keys were behind copies_->at.
 void RedisSink::plan_copies(Plan& plan) {
   for (const KeyCopy& copy : copies_->keys) {
-    Unit unit;
-    Bytes& wire = plan.cargo->made.emplace_back();
-    if (copy.payload) {
-      append_command(wire, {"RESTORE", copy.key, std::to_string(copy.expire_ms), *copy.payload,
-                            "REPLACE", "ABSTTL"});
+    std::int32_t db = copy.db;
+    std::vector<Bytes> wires;
+    if (transform != nullptr) {
+      wires = transform->of_copy(copy, db);
+    } else if (copy.payload) {
+      wires.push_back(make_command({"RESTORE", copy.key, std::to_string(copy.expire_ms),
+                                    *copy.payload, "REPLACE", "ABSTTL"}));
     } else {
-      append_command(wire, {"DEL", copy.key});
+      wires.push_back(make_command({"DEL", copy.key}));
     }
-    unit.wire = wire;
-    unit.db = copy.db;
-    unit.commands = 0;
-    unit.end = copies_->at;
-    unit.is_copy = true;
-    plan_unit(plan, unit);
+    if (wires.empty()) suspects_.healed(copy.db, copy.key);  // it has no place in the target
+    const ByteView source = plan.cargo->made.emplace_back(make_command({"DEL", copy.key}));
+    const Origin* const origin = &plan.cargo->origins.emplace_back(Origin{source, copy.db});
+    for (std::size_t i = 0; i < wires.size(); ++i) {
+      Unit unit;
+      unit.wire = plan.cargo->made.emplace_back(std::move(wires[i]));
+      unit.db = db;
+      unit.commands = 0;
+      unit.end = copies_->at;
+      unit.origin = origin;
+      if (nodes_.is_cluster()) unit.slot = slot_of_wire(unit.wire);
+      unit.is_copy = i + 1 == wires.size();
+      unit.joins_next = !unit.is_copy;
+      plan_unit(plan, unit);
+    }
   }
   copies_.reset();
 }
@@ -320,10 +358,16 @@ void RedisSink::suspect_keys_of(Plan& plan, std::size_t first, std::size_t last)
   const Batch& batch = *plan.cargo->batch;
   for (std::size_t i = first; i <= last; ++i) {
     const Command& command = batch.commands[i];
-    const auto args = batch.args_of(command);
-    const CommandInfo* info = info_of(command, args);
+    std::vector<ByteView> args(batch.args_of(command).begin(), batch.args_of(command).end());
+    const std::int32_t db = command.origin == nullptr ? command.db : command.origin->db;
+    if (command.origin != nullptr) {
+      args.clear();
+      parse_command(command.origin->wire, args);
+    }
+    const CommandInfo* info = find_command(args[0]);
+    if (info == nullptr) info = nodes_.learnt().find(args[0]);
     if (info == nullptr || touches_own_key(*info, args)) continue;
-    for_each_key(*info, args, [&](std::size_t at) { suspects_.add(command.db, args[at]); });
+    for_each_key(*info, args, [&](std::size_t at) { suspects_.add(db, args[at]); });
   }
 }
 
@@ -341,6 +385,8 @@ void RedisSink::dispatch(Plan& plan) {
     batch.received = plan.received;
     if (serial_) {
       serial_->submit(std::move(batch));
+    } else if (cluster_) {
+      cluster_->submit(std::move(batch));
     } else {
       lanes_[i]->submit(std::move(batch));
     }
@@ -357,6 +403,7 @@ Task<Error> RedisSink::run_on_all_nodes(Plan& plan, const Command& command) {
   Bytes wire(command.wire);
   if (is_plain_function_load(command.info, args))
     wire = make_command({args[0], args[1], "REPLACE", args[2]});
+  if (cluster_) co_return co_await run_on_cluster(plan, command, std::move(wire));
 
   Backoff backoff(Millis(20), Millis(2000));
   const TimePoint begin = Clock::now();

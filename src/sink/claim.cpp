@@ -3,6 +3,8 @@
 #include <random>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/cluster/redirect.hpp"
+#include "keyferry/command/keys.hpp"
 
 namespace keyferry {
 namespace {
@@ -10,6 +12,7 @@ namespace {
 constexpr Millis lease_poll_interval{100};
 // A lease is renewed three times before it would expire.
 constexpr int renewals_per_lease = 3;
+constexpr int hops_max = 5;
 
 std::string random_token() {
   std::random_device device;
@@ -60,6 +63,7 @@ Claim::Claim(const asio::any_io_executor& executor, const Options& options)
       link_(link_of(options)),
       keys_(own_keys(link_, "0")),
       connection_(executor),
+      turn_(executor),
       halt_(executor) {}
 
 Task<Error> Claim::take(HostPort host) {
@@ -79,6 +83,34 @@ Task<Error> Claim::take(HostPort host) {
                                      "; start with --restart to copy everything again");
   }
   found_ = std::move(*record);
+  co_return Error();
+}
+
+Task<Error> Claim::take(TargetNodes& nodes) {
+  nodes_ = &nodes;
+  Error error = co_await wait_for_lease();
+  const std::vector<Endpoint> masters = nodes.map().masters();
+  for (std::size_t i = 0; i < masters.size() && !error; ++i)
+    error = co_await kill_predecessors_at(masters[i]);
+  if (!error) error = co_await set_fence(connection_);
+  co_return error;
+}
+
+Task<Error> Claim::kill_predecessors_at(Endpoint node) {
+  const Millis limit(options_.target.reply_timeout_ms);
+  Bytes command = make_command({"CLIENT", "LIST"});
+  auto reply = co_await nodes_->call(node, std::move(command), limit);
+  if (!reply) co_return with_context("target " + to_string(node), reply.error());
+  if (reply->is_error()) {
+    co_return Error(Errc::refused_by_peer,
+                    "CLIENT LIST is needed to fence off a predecessor: " + reply->text);
+  }
+  for (const std::string& id : predecessors_in(reply->text)) {
+    log_warn("killing a connection of an earlier instance: node={} id={}", to_string(node), id);
+    command = make_command({"CLIENT", "KILL", "ID", id});
+    auto killed = co_await nodes_->call(node, std::move(command), limit);
+    if (!killed) co_return killed.error();
+  }
   co_return Error();
 }
 
@@ -126,14 +158,7 @@ Task<Error> Claim::kill_predecessors() {
     co_return Error(Errc::refused_by_peer,
                     "CLIENT LIST is needed to fence off a predecessor: " + reply->text);
   }
-  const std::string ours = options_.target.client_name;
-  const std::string link = ours.substr(0, ours.rfind('-') + 1);
-  std::vector<std::string> ids;
-  for_each_line(reply->text, [&](ByteView line) {
-    const ByteView name = client_field(line, "name=");
-    if (name.starts_with(link) && !name.starts_with(ours))
-      ids.emplace_back(client_field(line, "id="));
-  });
+  const std::vector<std::string> ids = predecessors_in(reply->text);
   for (const std::string& id : ids) {
     log_warn("killing a connection of an earlier instance: id={}", id);
     command = make_command({"CLIENT", "KILL", "ID", id});
@@ -142,6 +167,19 @@ Task<Error> Claim::kill_predecessors() {
     if (killed->is_error()) co_return Error(Errc::refused_by_peer, "CLIENT KILL: " + killed->text);
   }
   co_return Error();
+}
+
+// CLIENT IDs of connections that bear the link's name, but not this instance's.
+std::vector<std::string> Claim::predecessors_in(ByteView client_list) const {
+  const std::string ours = options_.target.client_name;
+  const std::string link = ours.substr(0, ours.rfind('-') + 1);
+  std::vector<std::string> ids;
+  for_each_line(client_list, [&](ByteView line) {
+    const ByteView name = client_field(line, "name=");
+    if (name.starts_with(link) && !name.starts_with(ours))
+      ids.emplace_back(client_field(line, "id="));
+  });
+  return ids;
 }
 
 Task<Error> Claim::keep() {
@@ -158,6 +196,16 @@ Task<Error> Claim::keep() {
 }
 
 Task<Error> Claim::renew() {
+  while (busy_)
+    co_await turn_.wait();
+  busy_ = true;
+  Error error = co_await renew_in_turn();
+  busy_ = false;
+  turn_.notify();
+  co_return error;
+}
+
+Task<Error> Claim::renew_in_turn() {
   const std::string lease = std::to_string(lease_ms());
   Bytes command = make_command({"WATCH", keys_.lease});
   auto reply = co_await call(std::move(command));
@@ -251,6 +299,37 @@ Task<Result<std::optional<Record>>> Claim::greet(Connection& connection,
   co_return record;
 }
 
+Task<Error> Claim::greet_node(Connection& connection, std::string& last_client_id) {
+  Error error = co_await kill_own(connection, last_client_id);
+  if (error) co_return error;
+  Bytes command = make_command({"CLIENT", "ID"});
+  auto reply =
+      co_await connection.call(std::move(command), Millis(options_.target.reply_timeout_ms));
+  if (!reply) co_return reply.error();
+  if (!reply->is_error()) last_client_id = std::to_string(reply->integer);
+  co_return co_await check_lease();
+}
+
+Task<Error> Claim::kill_own(Connection& connection, const std::string& id) {
+  if (id.empty()) co_return Error();
+  co_return co_await kill_remains(connection, id);
+}
+
+// Whoever takes over kills our connections; one that is made afterwards learns of it here. The
+// lease's node being away means that nobody can take over, but nor can we know.
+Task<Error> Claim::check_lease() {
+  while (busy_)
+    co_await turn_.wait();
+  busy_ = true;
+  Bytes command = make_command({"GET", keys_.lease});
+  auto lease = co_await call(std::move(command));
+  busy_ = false;
+  turn_.notify();
+  if (!lease) co_return with_context("lease", lease.error());
+  if (lease->is_error()) co_return Error(Errc::unreachable, "lease: " + lease->text);
+  co_return lease->is_null() || lease->text == token_ ? Error() : taken_over();
+}
+
 // Kills the connection of ours with this id, if the server still has it. A server that was
 // restarted has given the id to somebody else, whose name is another one.
 Task<Error> Claim::kill_remains(Connection& connection, const std::string& id) {
@@ -292,15 +371,42 @@ Task<Error> Claim::set_fence(Connection& connection) {
   co_return Error();
 }
 
-// On the connection for what is done by hand; made when needed, given up when it fails.
+// On the connection for what is done by hand. In a cluster the slot of our keys may have moved.
 Task<Result<RespValue>> Claim::call(Bytes command) {
+  auto reply = co_await call_once(command);
+  for (int hops = 0; nodes_ != nullptr && reply && reply->is_error() && hops < hops_max; ++hops) {
+    const Judgement judgement = judge_reply(reply->text);
+    if (judgement.verdict != Verdict::moved) break;
+    connection_.close();
+    open_ = true;
+    const std::string same = host_.host;
+    host_ = HostPort{judgement.to.host.empty() ? same : judgement.to.host, judgement.to.port};
+    Error error = co_await connection_.open(options_.target, host_, "claim");
+    if (error) {
+      open_ = false;
+      co_return error;
+    }
+    reply = co_await call_once(command);
+  }
+  co_return reply;
+}
+
+// The connection is made when needed, and given up when it fails.
+Task<Result<RespValue>> Claim::call_once(Bytes command) {
   if (!open_) {
+    if (nodes_ != nullptr) {
+      const std::uint16_t owner = nodes_->map().owner_of(slot_of(keys_.lease));
+      const Endpoint& node = nodes_->map().masters()[owner == SlotMap::no_owner ? 0 : owner];
+      host_ = HostPort{node.host, node.port};
+    }
     Error error = co_await connection_.open(options_.target, host_, "claim");
     if (error) co_return error;
     open_ = true;
   }
-  auto reply =
-      co_await connection_.call(std::move(command), Millis(options_.target.reply_timeout_ms));
+  // A node of a cluster that hangs is about to be replaced.
+  const Millis limit(nodes_ != nullptr ? options_.target.connect_timeout_ms
+                                       : options_.target.reply_timeout_ms);
+  auto reply = co_await connection_.call(std::move(command), limit);
   if (!reply) open_ = false;
   co_return reply;
 }

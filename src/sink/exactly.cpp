@@ -7,7 +7,12 @@
 namespace keyferry {
 
 std::vector<std::string> RedisSink::own_keys_in_target() const {
-  if (!claim_) return {};
+  // An earlier run may have left them.
+  if (!claim_) {
+    if (nodes_.is_cluster()) return {};
+    const OwnKeys keys = Claim(executor_, options_).keys();
+    return {keys.record, keys.lease, keys.fence};
+  }
   return {claim_->keys().record, claim_->keys().lease, claim_->keys().fence};
 }
 
@@ -31,9 +36,17 @@ Task<Error> RedisSink::take_claim() {
   co_return Error();
 }
 
+// What an earlier run of this link left in the target.
+std::optional<Record> RedisSink::remains() const {
+  if (!claim_) return std::nullopt;
+  if (!cluster_) return claim_->found();
+  if (plan_.verdict == ResumePlan::Verdict::unknown_here) return std::nullopt;
+  return plan_.start;
+}
+
 std::optional<Record> RedisSink::resumable() const {
   if (!claim_ || options_.restart) return std::nullopt;
-  const std::optional<Record>& found = claim_->found();
+  const std::optional<Record> found = remains();
   if (!found || found->state != Record::State::complete) return std::nullopt;
   return found;
 }
@@ -49,8 +62,8 @@ void RedisSink::bind_serial_events() {
   serial_events_.any_suspect = [this] { return !suspects_.empty(); };
   serial_events_.healed = [this](const Unit& unit) {
     std::vector<ByteView> args;
-    parse_command(unit.wire, args);
-    if (args.size() > 1 && suspects_.healed(unit.db, args[1])) ++stats_.healed_keys;
+    parse_command(unit.source_wire(), args);
+    if (args.size() > 1 && suspects_.healed(unit.source_db(), args[1])) ++stats_.healed_keys;
   };
   serial_events_.refused = [this](HeldUnit held, const std::string& error, bool executed) {
     return give_up_unit(std::move(held), error, executed);
@@ -90,11 +103,13 @@ Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset
   ++generation_.generation;
   generation_.state = Record::State::loading;
   generation_.owns_target = target_was_empty_;
+  generation_.options = transform != nullptr ? transform->fingerprint() : 0;
   generation_.replid = replid;
   generation_.offset = generation_.judged = offset;
   stream_void_ = is_loading_ = false;
   const Record record = generation_;
-  Error error = co_await claim_->write(record);
+  Error error = cluster_ ? co_await cluster_->write_everywhere(record)
+                         : co_await claim_->write(record);
   is_loading_ = !error;  // from here on the target must know it
   co_return error;
 }
@@ -103,13 +118,16 @@ Task<Error> RedisSink::complete_generation(const std::string& replid, Offset off
                                            std::int32_t db) {
   // Void: the target has lost what was loaded, and another full sync has been asked for.
   if (!claim_ || stream_void_) co_return Error();
-  is_loading_ = false;
   generation_.state = Record::State::complete;
   generation_.replid = replid;
   generation_.offset = generation_.judged = offset;
   generation_.db = db;
   const Record record = generation_;
-  Error error = co_await claim_->write(record);
+  Error error = cluster_ ? co_await cluster_->write_everywhere(record)
+                         : co_await claim_->write(record);
+  if (stream_void_) co_return Error();
+  is_loading_ = false;
+  plan_ = ResumePlan();
   if (!error) begin_stream(record);
   co_return error;
 }
@@ -120,17 +138,32 @@ void RedisSink::begin_stream(Record record) {
   stream_void_ = is_loading_ = false;
   applied_before_ = record.offset;
   generation_ = record;
-  serial_->begin(std::move(record));
+  if (cluster_) {
+    applied_before_ = 0;  // slot by slot
+    generation_.offset = record.judged;
+    cluster_->begin(generation_,
+                    plan_.verdict == ResumePlan::Verdict::go_on ? &plan_ : nullptr);
+  } else {
+    serial_->begin(std::move(record));
+  }
+}
+
+Offset RedisSink::recorded_offset() const {
+  if (cluster_) return cluster_->recorded_offset();
+  return serial_ ? serial_->recorded_offset() : 0;
 }
 
 void RedisSink::enter_history(const std::string& replid) {
-  if (serial_ && !is_loading_) serial_->enter_history(replid);
+  if (is_loading_) return;
+  if (serial_) serial_->enter_history(replid);
+  if (cluster_) cluster_->enter_history(replid);
 }
 
 // What is queued will come again, or belongs to a history that is over.
 void RedisSink::discard_stream() {
   ++epoch_;
-  serial_->discard();
+  if (serial_) serial_->discard();
+  if (cluster_) cluster_->discard();
   for (const auto& lane : lanes_)
     lane->discard();
   for (LaneBatch& batch : building_)
@@ -149,12 +182,17 @@ void RedisSink::discard_stream() {
 }
 
 void RedisSink::checkpoint() {
-  if (!serial_) return;
+  if (!claim_) return;
   if (suspects_.overflowed()) {
     log_warn("more suspect keys than can be remembered: keys={}", suspects_.size());
-    serial_events_.lost(std::nullopt);
+    if (cluster_) {
+      lose_cluster(true);
+    } else {
+      serial_events_.lost(std::nullopt);
+    }
   }
-  serial_->checkpoint();
+  if (serial_) serial_->checkpoint();
+  if (cluster_) cluster_->checkpoint();
 }
 
 Task<Error> RedisSink::let_go() {
@@ -166,11 +204,11 @@ void RedisSink::heal(KeyCopies copies) {
   copies_ = std::move(copies);
 }
 
-// The unit's keys; none for a command that nobody knows.
+// The unit's keys, by their names at the source; none for a command that nobody knows.
 template <class Use>
 void RedisSink::for_each_key_of(const Unit& unit, Use use) const {
   std::vector<ByteView> args;
-  if (parse_command(unit.wire, args).status != CommandParse::Status::command) return;
+  if (parse_command(unit.source_wire(), args).status != CommandParse::Status::command) return;
   Command command;
   command.info = find_command(args[0]);
   const CommandInfo* info = info_of(command, args);
@@ -181,7 +219,7 @@ void RedisSink::for_each_key_of(const Unit& unit, Use use) const {
 // Its effect, or that of what came before it, is not what it was at the source: so are its keys. A
 // copy whose answer got lost is made once more.
 void RedisSink::doubt(const Unit& unit) {
-  for_each_key_of(unit, [&](ByteView key) { suspects_.add(unit.db, key); });
+  for_each_key_of(unit, [&](ByteView key) { suspects_.add(unit.source_db(), key); });
 }
 
 // Whether a key of the unit is suspect. What it did to its other keys is then as doubtful.
@@ -191,7 +229,7 @@ bool RedisSink::explains(const Unit& unit, const std::string& error) {
   bool any = false;
   for_each_key_of(unit, [&](ByteView key) {
     ++keys;
-    any = any || suspects_.contains(unit.db, key);
+    any = any || suspects_.contains(unit.source_db(), key);
   });
   if (any && (keys > 1 || !error.empty())) doubt(unit);
   return any;
@@ -201,7 +239,6 @@ bool RedisSink::explains(const Unit& unit, const std::string& error) {
 // link may end.
 bool RedisSink::give_up_unit(HeldUnit held, const std::string& error, bool executed) {
   const bool go_on = options_.errors_policy == ErrorPolicy::skip;
-  const HostPort& target = serial_->target();
   if (executed && !go_on) {
     stats_.failed += held.unit.commands;
     ++stats_.errors[std::string(judge_reply(error).kind)];
@@ -209,15 +246,14 @@ bool RedisSink::give_up_unit(HeldUnit held, const std::string& error, bool execu
     return false;
   }
   give_up(std::move(held), error, judge_reply(error).kind,
-          fmt::format("{}:{}", target.host, target.port));
+          redacted(options_.target.uri));
   return go_on;
 }
 
 Task<Error> RedisSink::end_behind(HeldUnit held, std::string error) {
-  const HostPort& target = serial_->target();
-  const std::string what =
-      fmt::format("target {}:{} refused {} (database {}): {}; kept in {}", target.host, target.port,
-                  describe(held.unit), held.unit.db, error, dead_letter_.path());
+  const std::string what = fmt::format("target {} refused {} (database {}): {}; kept in {}",
+                                       redacted(options_.target.uri), describe(held.unit),
+                                       held.unit.db, error, dead_letter_.path());
   stats_.last_error = what;
   stats_.remember_dead_letter(what);
   Error disk = co_await dead_letter_.append(held.unit.db, held.unit.wire);

@@ -46,15 +46,33 @@ Task<Result<RespValue>> RedisSink::call_once(Endpoint node, std::int32_t db, Byt
   co_return reply;
 }
 
+// Every master, tried again while one is away.
 Task<Error> RedisSink::tell_masters(Bytes command) {
-  const std::vector<Endpoint> masters = nodes_.map().masters();
-  for (const Endpoint& node : masters) {
-    auto reply = co_await call_in(node, 0, command);
-    if (!reply) co_return with_context("target " + to_string(node), reply.error());
-    if (reply->is_error())
-      co_return Error(Errc::data_refused, "target " + to_string(node) + ": " + reply->text);
+  Backoff backoff(Millis(50), Millis(1000));
+  const TimePoint begin = Clock::now();
+  std::set<Endpoint> told;
+  while (true) {
+    Error error;
+    const std::vector<Endpoint> masters = nodes_.map().masters();
+    for (const Endpoint& node : masters) {
+      if (told.contains(node)) continue;
+      auto reply = co_await call_once(node, 0, command);
+      const Verdict verdict =
+          reply && reply->is_error() ? judge_reply(reply->text).verdict : Verdict::ok;
+      if (!reply) error = with_context("target " + to_string(node), reply.error());
+      if (verdict == Verdict::refused)
+        co_return Error(Errc::data_refused, "target " + to_string(node) + ": " + reply->text);
+      if (verdict != Verdict::ok) error = Error(Errc::unreachable, reply->text);
+      if (!error) told.insert(node);
+      if (error) break;
+    }
+    const bool too_long = elapsed_ms(begin, Clock::now()) > options_.target.reconnect_max_s * 1000;
+    if (!error || stopping_ || too_long) co_return error;
+    stats_.last_error = error.what;
+    co_await sleep_for(backoff.next());
+    // A replica may have taken the node's place.
+    if (nodes_.is_cluster()) error = co_await nodes_.refresh();
   }
-  co_return Error();
 }
 
 // MODULE LIST: an array of maps, flat in RESP2, with "name". Where it is not allowed there is none.
@@ -172,6 +190,8 @@ Task<Error> RedisSink::scan_node(Endpoint node, std::int32_t db, bool remove,
     for (const RespValue& key : page->items[1].items) {
       const std::uint64_t hash = key_hash(key.text, db);
       if (is_own_key(key.text)) continue;
+      // Names are as at the source: mapping and mirror exclude each other.
+      if (transform != nullptr && !transform->filter().on_name(db, key.text).keeps()) continue;
       if (!remove) {
         load_.found.push_back(hash);
         continue;

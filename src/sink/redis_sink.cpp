@@ -1,7 +1,5 @@
 #include "keyferry/sink/redis_sink.hpp"
 
-#include <algorithm>
-
 #include "keyferry/base/log.hpp"
 
 namespace keyferry {
@@ -57,10 +55,8 @@ void RedisSink::bind_events() {
 Task<Error> RedisSink::open() {
   Error error = co_await nodes_.open();
   if (error) co_return error;
-  if (options_.delivery_mode == Delivery::exactly_once && nodes_.is_cluster())
-    log_warn("delivery.mode exactly_once is not available on a cluster yet: at_least_once");
-  if (options_.delivery_mode == Delivery::exactly_once && !nodes_.is_cluster()) {
-    error = co_await take_claim();
+  if (options_.delivery_mode == Delivery::exactly_once) {
+    error = nodes_.is_cluster() ? co_await take_cluster_claim() : co_await take_claim();
     if (error) co_return error;
   }
   error = co_await prepare();
@@ -70,6 +66,7 @@ Task<Error> RedisSink::open() {
     error = co_await note_existing_keys();
   if (error) co_return error;
   if (serial_) serial_->import_source = !load_.import_mode.empty();
+  if (cluster_) cluster_->import_source = !load_.import_mode.empty();
   lay_lanes();
   for (Slot slot = 0; slot < slot_count; ++slot)
     lane_of_slot_[slot] = lane_for(slot);
@@ -84,8 +81,9 @@ Task<Error> RedisSink::open() {
 // What is in the target before the link begins. A link that goes on, or begins again, finds its own
 // data there.
 Task<Error> RedisSink::prepare() {
-  has_remains_ = is_exactly_once() && claim_->found();
-  target_was_empty_ = has_remains_ && claim_->found()->owns_target;
+  const std::optional<Record> left = remains();
+  has_remains_ = left.has_value();
+  target_was_empty_ = left && left->owns_target;
   if (resumable()) co_return Error();
   bool has_keys = false;
   Error error = co_await nodes_.find_keys(has_keys, own_keys_in_target());
@@ -133,6 +131,7 @@ std::uint16_t RedisSink::lane_for(Slot slot) const {
 // The map has changed: slots with a new owner leave their lane as soon as nothing of theirs is in
 // flight there.
 void RedisSink::adopt_map() {
+  if (cluster_) cluster_->adopt_map();
   lay_lanes();
   for (Slot slot = 0; slot < slot_count; ++slot) {
     const std::uint16_t now = lane_of_slot_[slot];
@@ -164,6 +163,7 @@ Task<Error> RedisSink::run() {
   scope_.spawn(watch());
   if (claim_) scope_.spawn(claim_->keep());
   if (serial_) scope_.spawn(serial_->run());
+  if (cluster_) scope_.spawn(cluster_->run());
   Error error = co_await scope_.join();
   co_return failure_ ? failure_ : error;
 }
@@ -173,6 +173,7 @@ void RedisSink::stop() {
   for (const auto& lane : lanes_)
     lane->stop();
   if (serial_) serial_->stop();
+  if (cluster_) cluster_->stop();
   if (claim_) claim_->stop();
   nodes_.close();
   couriers_.close();
@@ -198,6 +199,7 @@ Task<Error> RedisSink::watch() {
     for (const auto& lane : lanes_)
       lane->check_timeout(now);
     if (serial_) serial_->check_timeout(now);
+    if (cluster_) cluster_->check_timeout(now);
     if (elapsed_ms(checkpoint_at, now) >= options_.delivery_checkpoint_interval_ms) {
       checkpoint_at = now;
       checkpoint();
@@ -287,6 +289,7 @@ Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
     if (Error error = judge_loss(key.key, key.db, rdb::Choice::Loss::key_meta)) return error;
   }
   const rdb::Choice choice = choose(key, dialect);
+  // The script wants elements, or the target needs them.
   if (choice.way != rdb::Choice::Way::raw) return put_foreign(key, choice, templates);
   Unit unit;
   unit.slot = slot;
@@ -297,6 +300,12 @@ Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
   const auto append = [&](Bytes& out) {
     rdb::append_restore(out, key, footer, nodes_.identity().traits, replace, replace);
   };
+  if (transform != nullptr && transform->has_script()) {
+    Bytes wire;
+    append(wire);
+    if (!put_scripted(unit, wire)) put_wire(unit, std::move(wire));
+    return Error();
+  }
   const std::uint16_t at = lane_of_slot_[slot];
   if (at == held_lane) {
     Bytes wire;
@@ -320,7 +329,7 @@ void RedisSink::flush_loading(std::uint16_t lane) {
   const ByteView wires = cargo->made.emplace_back(std::move(loading.wires));
   LaneBatch batch;
   batch.received = Clock::now();
-  batch.ticket = watermark_.open(watermark_.applied(), loading.units.size(), batch.received);
+  batch.ticket = watermark_.open(load_position(), loading.units.size(), batch.received);
   batch.units.reserve(loading.units.size());
   for (std::size_t i = 0; i < loading.units.size(); ++i) {
     auto& [offset, unit] = loading.units[i];
@@ -355,6 +364,7 @@ std::uint64_t RedisSink::reconnects() const {
   for (const auto& lane : lanes_)
     sum += lane->stats().reconnects;
   if (serial_) sum += serial_->stats().reconnects;
+  if (cluster_) sum += cluster_->reconnects();
   return sum;
 }
 
@@ -363,6 +373,7 @@ std::uint64_t RedisSink::sent_bytes() const {
   for (const auto& lane : lanes_)
     sum += lane->stats().sent_bytes;
   if (serial_) sum += serial_->stats().sent_bytes;
+  if (cluster_) sum += cluster_->sent_bytes();
   return sum;
 }
 

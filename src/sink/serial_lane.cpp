@@ -93,7 +93,7 @@ Error SerialLane::catch_up_with(const std::optional<Record>& found) {
     const Unit& unit = batch_at(judged_).units[judged_.unit];
     if (unit.end > found->offset) break;
     events_.doubtful(unit);
-    last_db_ = unit.db;
+    last_db_ = unit.source_db();
     answer(unit);
     ++judged_.unit;
   }

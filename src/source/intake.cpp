@@ -138,6 +138,11 @@ Task<void> Intake::restart(FullSync full_sync) {
     co_await room_.wait();
 }
 
+void Intake::end() {
+  ends_ = true;
+  more_.notify();
+}
+
 void Intake::close() {
   closed_ = true;
   more_.notify();
@@ -157,6 +162,7 @@ Task<Result<Intake::Item>> Intake::pop() {
   while (true) {
     if (closed_) co_return Item(Closed());
     if (restart_) {
+      ends_ = false;
       chunks_.clear();
       memory_bytes_ = 0;
       if (kept_ != nullptr && !restart_keeps_) kept_->forget(restart_->position.replid);
@@ -182,6 +188,7 @@ Task<Result<Intake::Item>> Intake::pop() {
       co_return item;
     }
     if (spool_ != nullptr && spool_->unread_bytes() > 0) co_return co_await pop_spooled();
+    if (std::exchange(ends_, false)) co_return Item(Ended());
     co_await more_.wait();
   }
 }

@@ -109,6 +109,11 @@ Task<Result<std::size_t>> KeptStream::read(Offset from, char* data, std::size_t 
     return Error();
   };
   Error error = co_await run_in_pool(std::move(work));
+  if (error && error.is(Errc::corrupt)) {
+    forget(history());
+    co_await start_over();
+    error.what += "; what was kept has been removed, start again";
+  }
   if (error) co_return error;
   co_return *n;
 }

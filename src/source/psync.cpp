@@ -9,12 +9,18 @@ namespace {
 
 constexpr std::size_t smallest_read_bytes = 16 * 1024;
 constexpr Millis ack_interval{1000};
+constexpr Millis turn_pause{20};
 // While the snapshot comes: its end may lie in the spool, and every ACK that could start the stream
 // counts.
 constexpr Millis snapshot_ack_interval{200};
 
 std::string where(const EndOptions& options) {
   return "source " + redacted(options.uri);
+}
+
+// What managed services answer, and ACLs (Redis 6.0).
+bool is_forbidden(ByteView error) {
+  return error.find("NOPERM") != ByteView::npos || error.find("unknown command") != ByteView::npos;
 }
 
 // A source that keeps breaking off its snapshot is not asked for another one for ever.
@@ -61,10 +67,17 @@ Task<Error> Psync::read_all() {
   TimePoint healthy = Clock::now();
   int broken_snapshots = 0;
   while (!stopping_) {
+    turned_ = false;
     Error error = co_await follow_once();
     connection_.close();
     acks_on_ = false;
     if (stopping_) break;
+    if (turned_) {  // broken off on purpose
+      state_.link_up = false;
+      healthy = Clock::now();
+      co_await halt_.wait_for(turn_pause);
+      continue;
+    }
     if (std::exchange(state_.link_up, false)) {
       backoff.reset();
       healthy = Clock::now();
@@ -110,7 +123,10 @@ Task<Error> Psync::greet() {
     auto reply = co_await connection_.call(command, Millis(options_.connect_timeout_ms));
     if (!reply) co_return reply.error();
     Error error = judge_greeting(*reply);
-    if (error) co_return error;
+    if (error) {
+      state_.is_forbidden = is_forbidden(error.what);
+      co_return error;
+    }
   }
   co_return Error();
 }
@@ -132,6 +148,7 @@ Task<Error> Psync::request_sync() {
   while (true) {
     auto line = co_await connection_.read_line(Millis(options_.reply_timeout_ms));
     if (!line) co_return line.error();
+    if (turned_) co_return Error(Errc::cancelled, "another stream is wanted");
     PsyncAnswer answer = judge_psync(*line);
     switch (answer.kind) {
       case PsyncAnswer::Kind::keep_alive:
@@ -155,6 +172,7 @@ Task<Error> Psync::request_sync() {
       case PsyncAnswer::Kind::retry:
         co_return Error(Errc::unreachable, "not ready to replicate: " + answer.reason);
       case PsyncAnswer::Kind::refused:
+        state_.is_forbidden = is_forbidden(answer.reason);
         co_return Error(Errc::refused_by_peer, psync_command_ + " refused: " + answer.reason);
       case PsyncAnswer::Kind::corrupt:
         co_return Error(Errc::corrupt, "answer to PSYNC is not understood: " + answer.reason);
@@ -193,7 +211,7 @@ Task<Error> Psync::receive() {
   SlabRef slab = make_slab(budget_);
   const Bytes unread = connection_.take_unread();
   Intake::Chunk chunk;
-  if (!unread.empty()) {
+  if (!unread.empty() && !turned_) {
     chunk.slab = slab;
     chunk.bytes = slab->append(unread);
     chunk.received = Clock::now();
@@ -202,12 +220,13 @@ Task<Error> Psync::receive() {
     Error error = co_await intake_.push(std::move(chunk), pressure);
     if (error) co_return error;
   }
-  while (reading_ && !stopping_) {
+  while (reading_ && !stopping_ && !turned_) {
     if (slab->tail_size() < smallest_read_bytes) slab = make_slab(budget_);
     reading_since_ = state_.last_read = Clock::now();
     auto n = co_await connection_.stream().read_some(slab->tail(), slab->tail_size());
     reading_since_.reset();
     if (!n) co_return n.error();
+    if (turned_) break;  // its bytes do not count any more
     state_.last_read = Clock::now();
     state_.source_bytes += *n;
     chunk = Intake::Chunk();
@@ -218,10 +237,22 @@ Task<Error> Psync::receive() {
     chunk.received = state_.last_read;
     Error error = co_await intake_.push(std::move(chunk), pressure);
     if (error) co_return error;
+    co_await wait_for_share(*n);
   }
-  while (!stopping_)
+  while (!stopping_ && !turned_)
     co_await halt_.wait();
   co_return Error(Errc::cancelled, "stopped");
+}
+
+// The limit may change, and the source come under pressure, while we wait.
+Task<void> Psync::wait_for_share(std::size_t bytes) {
+  constexpr Millis look_again{100};
+  if (!throttle) co_return;
+  Millis wait = throttle(bytes);
+  while (wait > Millis(0) && reading_ && !stopping_) {
+    co_await halt_.wait_for(std::min(wait, look_again));
+    wait = throttle(0);
+  }
 }
 
 // REPLCONF ACK from the start of the snapshot on, later once a second: a diskless master starts the
@@ -275,13 +306,17 @@ void Psync::follow_from(const ReplicationPosition& position) {
   state_.wire_bytes = 0;
   state_.snapshot_wire_bytes = 0;
   begins_elsewhere_ = false;
+  turned_ = true;
   connection_.close();
+  halt_.notify();
 }
 
 void Psync::resync() {
   state_.replid.clear();
   state_.snapshot_wire_bytes.reset();
+  turned_ = true;
   connection_.close();
+  halt_.notify();
 }
 
 }  // namespace keyferry

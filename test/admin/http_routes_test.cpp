@@ -112,6 +112,40 @@ TEST(HttpRoutes, AnswerMetricsInPrometheusText) {
   EXPECT_NE(reply.body.find("keyferry_build_info"), std::string::npos);
 }
 
+TEST(HttpRoutes, ChangeLimitsThatAreNamed) {
+  Site site;
+  RateChange change;
+  site.routes.change_limits = [&](const RateChange& wanted) { change = wanted; };
+  Status status = steady(0);
+  status.limits.target_bytes_per_s = 7;
+  site.publish(status);
+
+  const HttpReply reply = site.post("/limits?target_ops_per_s=100&source_bytes_per_s=2KiB");
+
+  EXPECT_EQ(reply.status, 202U);
+  EXPECT_EQ(reply.body,
+            "{\"target_ops_per_s\":100,\"target_bytes_per_s\":7,\"source_bytes_per_s\":2048}\n");
+  EXPECT_EQ(change.target_ops_per_s, 100);
+  EXPECT_EQ(change.target_bytes_per_s, std::nullopt);
+  EXPECT_EQ(change.source_bytes_per_s, 2048);
+}
+
+TEST(HttpRoutes, RefuseLimitsThatAreNone) {
+  Site site;
+  int changes = 0;
+  site.routes.change_limits = [&](const RateChange&) { ++changes; };
+  site.publish(steady(0));
+
+  for (const char* target : {"/limits", "/limits?target_ops_per_s", "/limits?target_ops_per_s=-1",
+                             "/limits?target_ops_per_s=x", "/limits?ops=1"})
+    EXPECT_EQ(site.post(target).status, 400U) << target;
+  Status ended;
+  ended.phase = Phase::stopped;
+  site.publish(ended);
+  EXPECT_EQ(site.post("/limits?target_ops_per_s=1").status, 409U);
+  EXPECT_EQ(changes, 0);
+}
+
 TEST(HttpRoutes, RefuseUnknownPaths) {
   Site site;
   for (const char* path : {"/nothing", "", "//status", "/status/", "/Status", "*", "/events/"}) {

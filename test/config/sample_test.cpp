@@ -70,7 +70,9 @@ TEST(SampleFile, HoldsEachOptionWithExactlyItsDefaultText) {
       value.reset(child);
     }
     if (row.name == "source.uri" || row.name == "target.uri") continue;  // there is no default
-    EXPECT_EQ(value.Scalar(), row.default_text) << row.name;
+    const char* const empty = value.IsSequence() ? "[]" : "{}";
+    const bool is_empty = !value.IsScalar() && value.size() == 0;
+    EXPECT_EQ(is_empty ? empty : value.Scalar(), row.default_text) << row.name;
   }
 }
 

@@ -212,6 +212,32 @@ TEST(KeptStream, ForgetsAStreamWhenAnotherBegins) {
   EXPECT_FALSE(error) << error.what;
 }
 
+Task<Error> meet_damage(const std::string& dir) {
+  Bench bench(co_await asio::this_coro::executor, dir);
+  Error error;
+  for (int i = 0; i < 5 && !error; ++i)
+    error = co_await bench.push(2000);
+  if (!error) error = co_await bench.written();
+  const std::string file = dir + "/" + name_a + ".00000000000000005000.stream";
+  Bytes content = test::read_file(file);
+  content[6000] = static_cast<char>(content[6000] ^ 1);
+  test::write_file(file, content);
+  const Error met = co_await bench.pop_to(bench.pushed);
+  EXPECT_TRUE(met.is(Errc::corrupt)) << met.what;
+  EXPECT_NE(met.what.find("start again"), std::string::npos) << met.what;
+  Error ended = co_await bench.end();
+  co_return error ? error : ended;
+}
+
+TEST(KeptStream, IsRemovedWhenItIsDamaged) {
+  const TempDir dir;
+
+  const Error error = run_coro(meet_damage(dir.file("k")));
+
+  EXPECT_FALSE(error) << error.what;
+  EXPECT_TRUE(open_log(dir.file("k"))->histories().empty());
+}
+
 // As on a full disk: no file may grow while it lives.
 class NoRoomOnDisk {
  public:

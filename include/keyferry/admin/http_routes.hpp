@@ -15,6 +15,9 @@ enum class ControlVerb { drain, pause, resume, stop, cutover };
 // executor; false when the link can no longer take it.
 using Control = std::function<bool(ControlVerb)>;
 
+// Hands new rate limits to the pipeline; called like Control.
+using ChangeLimits = std::function<void(const RateChange&)>;
+
 struct HttpRequest {
   std::string method;
   std::string target;  // path, and a query after '?'
@@ -40,6 +43,8 @@ class HttpRoutes {
   HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
              std::int64_t started_ms, std::string token = "");
 
+  ChangeLimits change_limits;  // may be empty: there is nothing to limit
+
   HttpReply answer(const HttpRequest& request, std::int64_t now_ms) const;
 
  private:
@@ -58,6 +63,7 @@ class HttpRoutes {
   HttpReply resume(const Visit& visit) const;
   HttpReply stop(const Visit& visit) const;
   HttpReply cutover(const Visit& visit) const;
+  HttpReply limits(const Visit& visit) const;
   HttpReply control(const Visit& visit, ControlVerb verb, Phase next) const;
   bool is_fresh(const Visit& visit) const;
   bool is_authorized(const HttpRequest& request) const;

@@ -65,5 +65,7 @@ class Observer {
 // The lowest limit in a CONFIG GET client-output-buffer-limit value for replicas, in bytes; 0 =
 // none.
 std::int64_t replica_output_limit(ByteView config_value);
+// The same for a class of clients, under its new or its old name.
+std::int64_t output_limit(ByteView config_value, ByteView name, ByteView old_name);
 
 }  // namespace keyferry

@@ -1,7 +1,8 @@
-// The right to write to a standalone target, kept in the target itself: a lease that only one
-// living instance of a link holds, a fence that outlives it, and the record of how far the link is
+// The right to write to a target, kept in the target itself: a lease that only one living instance
+// of a link holds, a fence that outlives it, and, standalone, the record of how far the link is
 // (checkpoint/record). Reads and writes these by hand; the record of every transaction is written
-// by sink/serial_lane. Pipeline thread only.
+// by sink/serial_lane. In a cluster lease and fence lie in one slot, wherever that is, and the
+// records are sink/cluster_stream's. Pipeline thread only.
 //
 // Taking over:  lease (SET NX PX, waits for the old one to expire)
 //            -> the predecessor's connections are killed -> fence := our token -> the record is
@@ -13,6 +14,7 @@
 #include "keyferry/checkpoint/record.hpp"
 #include "keyferry/config/options.hpp"
 #include "keyferry/net/connection.hpp"
+#include "keyferry/sink/topology.hpp"
 
 namespace keyferry {
 
@@ -28,6 +30,8 @@ class Claim {
   // Takes the right to write at `host`. Errors: usage when another instance holds it (unless
   // options.standby) or a record cannot be read; unreachable, refused_by_peer.
   Task<Error> take(HostPort host);
+  // The same in a cluster; the records are not read.
+  Task<Error> take(TargetNodes& nodes);
   // Keeps the lease until stop(). Error usage: another instance has taken over.
   Task<Error> keep();
   // Ends keep(), and gives the lease away so that a successor need not wait.
@@ -50,11 +54,20 @@ class Claim {
   // (`last_client_id`, "" = none; then holds the new one's), and makes sure that we are still the
   // ones to write. The result is the record as it stands now.
   Task<Result<std::optional<Record>>> greet(Connection& connection, std::string& last_client_id);
+  // The same on a node of a cluster, without a record.
+  Task<Error> greet_node(Connection& connection, std::string& last_client_id);
+  // Kills a connection of ours, if the server at the other end of this one still has it; "" = none.
+  Task<Error> kill_own(Connection& connection, const std::string& id);
 
  private:
   Task<Result<RespValue>> call(Bytes command);
+  Task<Result<RespValue>> call_once(Bytes command);
   Task<Error> wait_for_lease();
   Task<Error> kill_predecessors();
+  Task<Error> kill_predecessors_at(Endpoint node);
+  std::vector<std::string> predecessors_in(ByteView client_list) const;
+  Task<Error> check_lease();
+  Task<Error> renew_in_turn();
   Task<Error> kill_remains(Connection& connection, const std::string& id);
   Task<Error> renew();
   Task<Error> hold_fence(Connection& connection);
@@ -62,12 +75,15 @@ class Claim {
 
   const Options& options_;
   HostPort host_;
+  TargetNodes* nodes_ = nullptr;  // of a cluster
   std::string token_;
   std::string link_;
   OwnKeys keys_;
   Connection connection_;
   bool open_ = false;
   bool stopping_ = false;
+  bool busy_ = false;  // one at a time uses the connection for more than one call
+  Signal turn_;
   Signal halt_;
   std::optional<Record> found_;
 };

@@ -7,6 +7,7 @@
 // standalone target the stream is one slot. Pipeline thread only.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,11 +21,13 @@
 #include "keyferry/rdb/choice.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/rdb/rewrite_value.hpp"
+#include "keyferry/sink/cluster_stream.hpp"
 #include "keyferry/sink/dead_letter.hpp"
 #include "keyferry/sink/lane.hpp"
 #include "keyferry/sink/route.hpp"
 #include "keyferry/sink/serial_lane.hpp"
 #include "keyferry/sink/topology.hpp"
+#include "keyferry/transform/transform.hpp"
 
 namespace keyferry {
 
@@ -67,6 +70,10 @@ class RedisSink {
   // more is written until begin_stream().
   std::function<void(std::optional<Record>)> on_lost;
 
+  // What stands between source and target; nullptr: nothing. Outlives the sink. Commands and keys
+  // come to the sink transformed; it asks about copies of keys, leftovers and the script.
+  Transform* transform = nullptr;
+
   // Reaches the target, takes the right to write there, and prepares it (target.before). Nothing
   // runs yet.
   Task<Error> open();
@@ -95,12 +102,16 @@ class RedisSink {
   // Lets the target's record follow the stream; asked now and then, and at the end.
   void checkpoint();
   // The offset from which the stream is needed again after a crash.
-  Offset recorded_offset() const { return serial_ == nullptr ? 0 : serial_->recorded_offset(); }
+  Offset recorded_offset() const;
   // The name of the link in the target's records.
   const std::string& link() const { return claim_->link(); }
   // The stream goes on under this name.
   void enter_history(const std::string& replid);
-  bool is_recorded() const { return serial_ == nullptr || serial_->is_recorded(); }
+  bool is_recorded() const {
+    return cluster_ ? cluster_->is_recorded() : serial_ == nullptr || serial_->is_recorded();
+  }
+  // The source stands at `offset`: what an earlier run has sent ends there or before.
+  void note_source_offset(Offset offset);
   // Gives the right to write away.
   Task<Error> let_go();
   // The target holds what an earlier run of this link left there.
@@ -111,6 +122,14 @@ class RedisSink {
   // flush_keys.
   // `templates`: of the snapshot.
   Error put_key(const rdb::Event& key, rdb::Dialect dialect, const rdb::HashTemplates* templates);
+  // The source has no such key any more: scan mode, where keys come again and go.
+  Error put_gone(ByteView key, std::int32_t db);
+  // What is flushed from here on belongs to `position` of a source without a stream: the watermark
+  // says when all of it is applied. Never lower than before.
+  void set_load_position(Offset position) { load_.position = position; }
+  // Runs for a value that went as RESTORE, was refused, and has been sent again as commands: behind
+  // whatever came for that key meanwhile.
+  std::function<void(ByteView key, std::int32_t db)> on_sent_late;
   // A value that is not held whole: its key, its elements, the end. Between two of them wait while
   // must_pause().
   Error begin_key(const rdb::Event& key, rdb::Dialect dialect);
@@ -130,9 +149,16 @@ class RedisSink {
   void flush_keys();
   // The snapshot broke off: what of it was collected and not sent is dropped.
   void forget_snapshot();
+  // A key of the snapshot that does not travel: what the target has under its name stays
+  // (snapshot.mirror).
+  void spare_key(const rdb::Event& key) {
+    if (!load_.found.empty()) note_kept(key);
+  }
   // Removes what the target held when the link began and the snapshot did not have
   // (snapshot.mirror).
   Task<Error> remove_leftovers();
+  // Every expiry that was put off (command/expiry) becomes what it was meant to be.
+  Task<Error> settle_expiries();
   // Gives the target back what open() changed for the time of the link (Valkey's import mode).
   Task<void> restore_target();
 
@@ -185,6 +211,8 @@ class RedisSink {
   void suspect_keys_of(Plan& plan, std::size_t first, std::size_t last);
   Error refuse_here(Plan& plan, const Command& command, const char* reason);
   std::int32_t db_of(const Command& command) const;
+  Route route_of(const Command& command, const CommandInfo* info,
+                 std::span<const ByteView> args) const;
   const CommandInfo* info_of(const Command& command, std::span<const ByteView> args) const;
 
   // lanes and slots (redis_sink.cpp)
@@ -197,6 +225,16 @@ class RedisSink {
   void acknowledge(Watermark::Ticket ticket, const Answered& answered, TimePoint received);
   void fail(Error error);
   Task<Error> watch();
+
+  // exactly once on a cluster (exactly_cluster.cpp)
+  Task<Error> take_cluster_claim();
+  Task<Error> replan();
+  void lose_cluster(bool everything);
+  Error plan_cluster_group(Plan& plan, const std::vector<const Command*>& kept);
+  bool is_in_cluster(const Unit& unit);
+  Task<Error> greet_cluster_lane(Lane& lane, Connection& connection);
+  Task<Error> run_on_cluster(Plan& plan, const Command& command, Bytes wire);
+  std::optional<Record> remains() const;
 
   // exactly once (exactly.cpp)
   std::vector<std::string> own_keys_in_target() const;
@@ -221,14 +259,23 @@ class RedisSink {
   Task<Result<RespValue>> call_once(Endpoint node, std::int32_t db, Bytes command);
   Task<Error> tell_masters(Bytes command);
 
+  // behind a file (expiry.cpp)
+  Task<Error> settle_expiries_of(Connection& connection, std::uint64_t& settled);
+  Task<Error> settle_page(Connection& connection, const std::vector<RespValue>& keys,
+                          std::uint64_t& settled);
+
   // the snapshot (load.cpp)
   rdb::Choice choose(const rdb::Event& key, rdb::Dialect dialect) const;
+  Offset load_position() const { return std::max(watermark_.applied(), load_.position); }
   Error put_foreign(const rdb::Event& key, const rdb::Choice& choice,
                     const rdb::HashTemplates* templates);
   Error judge_loss(ByteView key, std::int32_t db, rdb::Choice::Loss loss);
   Error lose(const std::string& what, const char* kind, bool is_fatal);
   void put_held(Unit unit, Bytes wire);
   void put_part(Unit unit, rdb::Rewriter::Part part);
+  void put_wire(Unit unit, Bytes wire);
+  bool put_scripted(const Unit& unit, ByteView wires);
+  void refuse_scripted(const Error& error, const std::vector<ByteView>& args);
   void send_part(rdb::Rewriter::Part part, bool is_last);
   Bytes part_wire(Unit& unit, rdb::Rewriter::Part part) const;
   bool take_load_refusal(HeldUnit& held, std::string& error);
@@ -264,8 +311,10 @@ class RedisSink {
   std::vector<LaneBatch> building_;  // per lane, of the batch being planned
   std::unordered_map<Slot, Hold> holds_;
   DeadLetter dead_letter_;
-  std::unique_ptr<Claim> claim_;  // exactly once only, like serial_
-  std::unique_ptr<SerialLane> serial_;
+  std::unique_ptr<Claim> claim_;  // exactly once only, like those that follow
+  std::unique_ptr<SerialLane> serial_;      // standalone
+  std::unique_ptr<ClusterStream> cluster_;  // or cluster
+  ResumePlan plan_;                         // of the cluster's slots, when it was read last
   SerialEvents serial_events_;
   Record generation_;          // of the snapshot or stream under way; generation 0: none yet
   Offset applied_before_ = 0;  // commands up to here are in the target already
@@ -291,6 +340,7 @@ class RedisSink {
     bool key_exists = false;   // answer of ask_for_key
     bool alone = false;        // a part is under way that must be answered before the next one
     std::uint64_t losses = 0;  // told about
+    Offset position = 0;
     // snapshot.mirror: what the target held at first, sorted, and which of it the snapshot has.
     std::vector<std::uint64_t> found;
     std::vector<bool> kept;

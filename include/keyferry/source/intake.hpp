@@ -40,6 +40,7 @@ class Intake {
     SlabRef slab;
     ByteView bytes;
     TimePoint received;
+    bool begins_file = false;  // what was open before it ends here (file sources; never spooled)
     std::optional<Offset> at = std::nullopt;  // in the stream, before `bytes`; unknown in snapshots
   };
   // A new snapshot begins, or (without a frame) the stream goes on behind `position`; everything
@@ -49,7 +50,8 @@ class Intake {
     std::optional<SnapshotFrame> frame;
   };
   struct Closed {};
-  using Item = std::variant<Closed, Chunk, FullSync>;
+  struct Ended {};  // everything has been handed over, and no more will come
+  using Item = std::variant<Closed, Chunk, FullSync, Ended>;
 
   Intake(const asio::any_io_executor& executor, SlabBudget& budget, Spool* spool,
          std::int64_t memory_max_bytes);
@@ -66,6 +68,8 @@ class Intake {
   Task<Error> push(Chunk chunk, std::function<SourcePressure()> pressure);
   // Hands over a new snapshot; returns when the decoder has taken it and everything older is gone.
   Task<void> restart(FullSync full_sync);
+  // Behind what was pushed comes nothing any more, unless it is restarted.
+  void end();
   void close();
 
   // --- the decoder's side
@@ -98,6 +102,7 @@ class Intake {
   KeptStream* kept_ = nullptr;
   Offset memory_end_ = 0;  // in the kept stream, behind what is in memory
   std::optional<FullSync> restart_;
+  bool ends_ = false;
   bool restart_keeps_ = false;  // it goes on in the kept stream
   bool closed_ = false;
   std::optional<TimePoint> warned_full_;

@@ -60,7 +60,8 @@ class KeptStream {
   void continue_as(const std::string& replid);
   // The bytes behind received().
   void add(SlabRef slab, ByteView bytes);
-  // Reads some of the bytes behind `from`, which is below written(). Errc::corrupt, Errc::disk.
+  // Reads some of the bytes behind `from`, which is below written(). Errc::disk; Errc::corrupt, and
+  // then nothing is kept any more, so that the next process does not meet the damage again.
   Task<Result<std::size_t>> read(Offset from, char* data, std::size_t size);
   // Nobody will ask for what comes before `offset`, but for a target that loses writes.
   void needed_from(Offset offset) { needed_from_ = offset; }

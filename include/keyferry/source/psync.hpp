@@ -17,7 +17,8 @@ struct PsyncState {
   bool link_up = false;
   bool ever_linked = false;
   bool handshaking = false;
-  std::string replid;  // of the history being read; changes with a +CONTINUE after failover
+  bool is_forbidden = false;  // the source has no PSYNC, or not for us
+  std::string replid;         // of the history being read; changes with a +CONTINUE after failover
   Offset full_sync_offset = 0;  // where the current full sync's stream starts
   std::uint64_t wire_bytes =
       0;  // payload bytes of the current full sync received, snapshot and stream
@@ -47,6 +48,9 @@ class Psync {
   // What the source holds back for us; asked when memory is full.
   std::function<SourcePressure()> pressure;
 
+  // May be empty. Told how much was read; says how long to wait before more is.
+  std::function<Millis(std::size_t bytes)> throttle;
+
   // Until stop(), or an error that retrying does not mend. Closes the intake when it returns.
   Task<Error> run();
   void stop();
@@ -69,6 +73,7 @@ class Psync {
   Task<Error> request_sync();
   Task<Error> begin_full_sync(ReplicationPosition position);
   Task<Error> receive();
+  Task<void> wait_for_share(std::size_t bytes);
   Task<Error> acknowledge();
 
   asio::any_io_executor executor_;
@@ -83,6 +88,7 @@ class Psync {
   bool stopping_ = false;
   bool reading_ = true;
   bool acks_on_ = false;
+  bool turned_ = false;  // another stream is wanted than the one this connection brings
   bool begins_elsewhere_ = false;  // the next stream does not follow what was received last
   std::optional<TimePoint> reading_since_;  // set while a read is waiting for the source
 };

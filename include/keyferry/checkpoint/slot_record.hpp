@@ -1,0 +1,52 @@
+// What a cluster target says about a link. Each node tells how far all of its slots have come (node
+// record); a slot whose commands may not be repeated tells so for itself (slot record), written in
+// one transaction with them, so it is ahead of its node's. Both lie in the slots they speak of and
+// move with them. Pure: text and back.
+//
+//   node record: key "keyferry:{<tag>}:<link>", tag of any slot of the node; value
+//     node-record = record SP "slots=" ranges      ; record: checkpoint/record; offset = judged
+//     ranges      = range *("," range)             ; the slots it vouches for
+//     range       = number ["-" number]
+//   slot record: key "keyferry:{<tag>}:<link>:slot", tag of the slot; value
+//     slot-record = "keyferry1" SP "generation=" number SP "judged=" number SP history
+//     history     = replid ":" number              ; applied offset (>= judged)
+//
+// Fields that a later version adds stand behind these; readers ignore them.
+#pragma once
+
+#include <bitset>
+
+#include "keyferry/checkpoint/record.hpp"
+
+namespace keyferry {
+
+using SlotSet = std::bitset<slot_count>;
+
+struct NodeRecord {
+  Record record;
+  SlotSet slots;
+};
+
+struct SlotRecord {
+  std::uint64_t generation = 0;
+  Offset judged = 0;  // up to here every reply to a command of the slot was read
+  std::string replid;
+  Offset offset = 0;  // commands of the slot up to here are in the target
+
+  bool operator==(const SlotRecord&) const = default;
+};
+
+void append_node_record(Bytes& out, const NodeRecord& record);
+void append_slot_record(Bytes& out, const SlotRecord& record);
+
+// Errc::corrupt for anything else, a later major version included.
+Result<NodeRecord> parse_node_record(ByteView text);
+Result<SlotRecord> parse_slot_record(ByteView text);
+
+// A short text that hashes to `slot`, from a table made once. Any thread.
+const std::string& slot_tag(Slot slot);
+
+std::string node_record_key(const std::string& link, Slot slot);
+std::string slot_record_key(const std::string& link, Slot slot);
+
+}  // namespace keyferry

@@ -1,0 +1,120 @@
+// The stream's connection to one node of a cluster, exactly once: sends what the slots of that node
+// have to send (sink/slot_table), bare commands many at a time, others as MULTI, run of one slot,
+// slot record, EXEC; and judges every reply. A second connection reads and writes records by hand.
+// What a refusal means for a slot, and which slots are this node's, is sink/cluster_stream's.
+// Pipeline thread only.
+#pragma once
+
+#include "keyferry/sink/serial_lane.hpp"
+#include "keyferry/sink/slot_table.hpp"
+
+namespace keyferry {
+
+class ClusterStream;
+
+class NodeLane {
+ public:
+  NodeLane(const asio::any_io_executor& executor, const Options& options, Endpoint node,
+           std::uint16_t index, ClusterStream& stream);
+
+  // Connects, and again whenever the connection breaks, until stop(). Errors: no connection for
+  // reconnect_max_s, another instance has taken over.
+  Task<Error> run();
+  void stop();
+  // Breaks the connection; what is under way is nobody's any more.
+  void discard();
+
+  // A unit that may be repeated, handed out by the table.
+  void send_bare(Slot slot, std::uint64_t at, std::uint32_t epoch);
+  // The slot has something that goes alone.
+  void list(Slot slot) { ready_.push_back(slot); }
+  void wake() { wake_.notify(); }
+  void check_timeout(TimePoint now);
+
+  // By hand, over the second connection; callers take turns.
+  Task<Result<std::vector<RespValue>>> ask(Bytes wire, std::size_t replies);
+
+  const Endpoint& node() const { return node_; }
+  std::uint16_t index() const { return index_; }
+  bool is_connected() const { return connected_; }
+  bool is_stopping() const { return stopping_; }
+  bool is_idle() const { return in_flight_.empty(); }
+  const LaneStats& stats() const { return stats_; }
+
+  // CLIENT IDs of the last connections, "" for none: killed before records are trusted.
+  std::string client_id;
+  std::string asker_id;
+  // `judged` of the node's record in the target, as far as we know.
+  Offset recorded = 0;
+  bool record_due = false;
+  // Where that record lies: the first slot of the node but so many.
+  std::size_t record_shift = 0;
+
+ private:
+  struct Bare {
+    std::uint64_t at = 0;
+    std::uint32_t epoch = 0;
+    Slot slot = 0;
+  };
+  // What was sent for one slot and is not answered: a bare command, or a transaction.
+  struct Shipment {
+    Slot slot = 0;
+    bool asking = false;
+    bool is_transaction = false;
+    std::uint32_t units = 1;
+    std::uint32_t seen = 0;  // replies but for EXEC's
+    std::uint32_t bytes = 0;
+  };
+
+  // connection (node_lane.cpp)
+  Task<Error> connect();
+  Task<Error> serve();
+  Task<Error> write_loop();
+  Task<Error> read_loop();
+  void disconnect();
+
+  // writing (node_gather.cpp)
+  void gather();
+  bool has_room() const;
+  void gather_slot(Slot slot);
+  void gather_bare(Slot slot, std::uint64_t at);
+  void gather_transaction(Slot slot, SlotState& state);
+
+  // answers (node_judge.cpp)
+  Error scan(ByteView bytes);
+  Error on_reply();
+  Error on_element();
+  Error on_exec();
+  Error on_bare();
+  // What the reply to the first unit of a slot means. ends_link: it was refused for good.
+  enum class Judged : std::uint8_t { done, refused, ends_link };
+  Judged judge_unit(Slot slot, const std::string& error, bool in_transaction);
+
+  asio::any_io_executor executor_;
+  const Options& options_;
+  Endpoint node_;
+  std::uint16_t index_;
+  ClusterStream& stream_;
+  Connection connection_;
+  Connection asker_;
+  Signal turn_;
+  bool asking_ = false;
+  bool asker_open_ = false;
+  Signal wake_;
+  bool connected_ = false;
+  bool stopping_ = false;
+
+  std::deque<Bare> bare_;
+  std::deque<Slot> ready_;
+  std::deque<Shipment> in_flight_;
+  std::size_t in_flight_bytes_ = 0;
+  std::size_t transactions_ = 0;  // in flight
+  WriteBuffer writing_;
+  ReplyScanner scanner_;
+  std::string queue_error_;               // of the transaction being answered
+  std::optional<std::uint32_t> blamed_;   // the unit it was for
+  TimePoint progress_{};
+  LaneStats stats_;
+};
+
+}  // namespace keyferry

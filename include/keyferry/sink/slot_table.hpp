@@ -1,0 +1,134 @@
+// What is to be done in each slot of a cluster, exactly once: the units of the stream, chained per
+// slot in the source's order, and how far each slot is. Several units of a slot may be under way at
+// once as long as all of them may be repeated; one that may not (needs_record) travels alone with
+// what waits behind it, in a transaction with the slot's record. Pure: knows no connection
+// (sink/node_lane) and no policy (sink/cluster_stream). Pipeline thread only.
+//
+//   of one slot:   [ in flight | handed out | waiting ]
+//                   ^head                    ^next   ^tail
+#pragma once
+
+#include <deque>
+
+#include "keyferry/sink/lane.hpp"
+
+namespace keyferry {
+
+struct SlotState {
+  static constexpr std::uint64_t none = ~std::uint64_t{0};
+  enum class Step : std::uint8_t {
+    open,         // its units may be sent
+    refused,      // one was refused: the others under way come back first
+    waiting,      // for the time to try again
+    read_record,  // nobody knows what its owner has: the record tells
+  };
+
+  std::uint64_t head = none;  // first unanswered unit
+  std::uint64_t next = none;  // first that is not handed out
+  std::uint64_t tail = none;
+  std::uint32_t in_flight = 0;
+  std::uint32_t handed_out = 0;    // to a lane, in flight or not
+  std::uint32_t waiting = 0;       // not handed out
+  std::uint32_t need_record = 0;   // of those
+  std::uint32_t epoch = 0;         // grows when what was handed out is taken back
+  std::uint32_t transaction = 0;   // units of the one in flight
+  std::uint16_t lane = 0;          // of the slot's owner
+  std::uint8_t cautious = 0;       // so many go one at a time: keys are on two sides, or no memory
+  Step step = Step::open;
+  bool is_listed = false;          // in its lane's list of slots that have something to send
+  bool is_moving = false;          // its owner has changed while some were in flight
+  bool in_doubt = false;           // a transaction's answer got lost
+  Offset recorded = 0;             // what the slot's record says; 0 = there is none
+  Offset transaction_end = 0;      // of the one in flight or in doubt
+};
+
+class SlotTable {
+ public:
+  SlotTable() : slots_(slot_count) {}
+
+  SlotState& operator[](Slot slot) { return slots_[slot]; }
+  const SlotState& operator[](Slot slot) const { return slots_[slot]; }
+
+  // Takes over a batch; `use(slot)` for each unit as it is chained.
+  template <class Use>
+  void push(LaneBatch batch, Use use);
+
+  Unit& unit(std::uint64_t at) { return entry_of(at).batch.units[index_of(at)]; }
+  const std::shared_ptr<const Cargo>& cargo(std::uint64_t at) { return entry_of(at).batch.cargo; }
+  std::uint64_t behind(std::uint64_t at) { return entry_of(at).next[index_of(at)]; }
+  HeldUnit held(std::uint64_t at);
+  TimePoint received(std::uint64_t at) { return entry_of(at).batch.received; }
+
+  // The first waiting unit is handed out.
+  std::uint64_t hand_out(Slot slot);
+  // What was handed out and is not in flight waits again, in order.
+  void take_back(Slot slot);
+  // The first unit of the slot is done.
+  void answer(Slot slot);
+  // The unit leaves without an answer (somebody else acknowledges it). Nothing of the slot is
+  // handed out.
+  void remove(Slot slot, std::uint64_t at);
+
+  // What was answered since the last call, per batch.
+  template <class Use>
+  void take_answered(Use use);
+
+  std::uint64_t units() const { return units_; }
+  void clear();
+
+ private:
+  static constexpr int index_bits = 24;
+  struct Entry {
+    LaneBatch batch;
+    std::vector<std::uint64_t> next;  // of each unit, in its slot
+    std::size_t pending = 0;
+    Answered answered;  // and not yet told
+    bool is_touched = false;
+  };
+
+  static std::uint64_t number_of(std::uint64_t at) { return at >> index_bits; }
+  static std::size_t index_of(std::uint64_t at) { return at & ((1U << index_bits) - 1); }
+  Entry& entry_of(std::uint64_t at) { return entries_[number_of(at) - first_]; }
+  void unchain_head(SlotState& state);
+  void leave(std::uint64_t at);
+  void recount(SlotState& state);
+  void link(Entry& entry, std::size_t index);
+
+  std::vector<SlotState> slots_;
+  std::deque<Entry> entries_;
+  std::uint64_t first_ = 0;  // number of entries_.front()
+  std::uint64_t units_ = 0;
+  std::vector<std::uint64_t> touched_;  // numbers of entries with something to tell
+};
+
+template <class Use>
+void SlotTable::push(LaneBatch batch, Use use) {
+  Entry& entry = entries_.emplace_back();
+  entry.batch = std::move(batch);
+  entry.pending = entry.batch.units.size();
+  entry.next.assign(entry.pending, SlotState::none);
+  units_ += entry.pending;
+  for (std::size_t i = 0; i < entry.pending; ++i)
+    link(entry, i);
+  for (const Unit& unit : entry.batch.units)
+    use(unit.slot);
+}
+
+template <class Use>
+void SlotTable::take_answered(Use use) {
+  std::vector<std::uint64_t> touched;
+  touched.swap(touched_);
+  for (const std::uint64_t number : touched) {
+    if (number < first_ || number - first_ >= entries_.size()) continue;
+    Entry& entry = entries_[number - first_];
+    entry.is_touched = false;
+    use(entry.batch, std::exchange(entry.answered, Answered()));
+    if (entry.pending == 0) entry = Entry();  // its bytes need not wait for those before it
+  }
+  while (!entries_.empty() && entries_.front().pending == 0 && !entries_.front().is_touched) {
+    entries_.pop_front();
+    ++first_;
+  }
+}
+
+}  // namespace keyferry

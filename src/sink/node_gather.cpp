@@ -1,0 +1,99 @@
+// NodeLane: what is written next.
+#include "keyferry/sink/cluster_stream.hpp"
+
+namespace keyferry {
+namespace {
+
+constexpr ByteView multi_wire = "*1\r\n$5\r\nMULTI\r\n";
+constexpr ByteView exec_wire = "*1\r\n$4\r\nEXEC\r\n";
+constexpr ByteView asking_wire = "*1\r\n$6\r\nASKING\r\n";
+constexpr std::size_t in_flight_max_bytes = 2 * 1024 * 1024;
+// Few enough that under load the slots that wait grow longer runs; many enough for a long way.
+constexpr std::size_t transactions_max = 1024;
+constexpr std::size_t transaction_max_bytes = 128 * 1024;
+
+}  // namespace
+
+void NodeLane::gather() {
+  writing_.clear();
+  if (in_flight_.empty()) progress_ = Clock::now();
+  if (!stream_.has_begun()) return;
+  while (!ready_.empty() && has_room() && transactions_ < transactions_max) {
+    const Slot slot = ready_.front();
+    ready_.pop_front();
+    gather_slot(slot);
+  }
+  while (!bare_.empty() && has_room()) {
+    const Bare bare = bare_.front();
+    bare_.pop_front();
+    const SlotState& state = stream_.slots()[bare.slot];
+    if (state.epoch == bare.epoch && state.step == SlotState::Step::open)
+      gather_bare(bare.slot, bare.at);
+  }
+}
+
+bool NodeLane::has_room() const {
+  return !writing_.is_full() && in_flight_bytes_ < in_flight_max_bytes;
+}
+
+// A slot that must be alone: behind nothing of its own.
+void NodeLane::gather_slot(Slot slot) {
+  SlotTable& slots = stream_.slots();
+  SlotState& state = slots[slot];
+  if (stream_.lane_of(slot) != index_) return;  // it has moved and is listed there
+  state.is_listed = false;
+  if (state.step != SlotState::Step::open || state.handed_out > 0 || state.waiting == 0) return;
+  const bool is_careful = state.cautious > 0 && !slots.unit(state.next).needs_record;
+  if (state.need_record == 0 || is_careful) {
+    gather_bare(slot, slots.hand_out(slot));
+  } else {
+    gather_transaction(slot, state);
+  }
+}
+
+void NodeLane::gather_bare(Slot slot, std::uint64_t at) {
+  SlotTable& slots = stream_.slots();
+  const Unit& unit = slots.unit(at);
+  Shipment shipment;
+  shipment.slot = slot;
+  shipment.asking = stream_.is_asking(slot);
+  shipment.bytes = static_cast<std::uint32_t>(unit.wire.size());
+  if (shipment.asking) writing_.add(asking_wire);
+  writing_.add(unit.wire, slots.cargo(at));
+  in_flight_bytes_ += shipment.bytes;
+  ++slots[slot].in_flight;
+  in_flight_.push_back(shipment);
+}
+
+void NodeLane::gather_transaction(Slot slot, SlotState& state) {
+  SlotTable& slots = stream_.slots();
+  Shipment shipment;
+  shipment.slot = slot;
+  shipment.is_transaction = true;
+  shipment.units = 0;
+  shipment.asking = stream_.is_asking(slot);
+  if (shipment.asking) writing_.add(asking_wire);
+  writing_.add(multi_wire);
+  bool joins = false;
+  while (state.waiting > 0) {
+    const Unit& unit = slots.unit(state.next);
+    const bool is_full = shipment.bytes >= transaction_max_bytes || state.cautious > 0;
+    if (shipment.units > 0 && is_full && !joins) break;
+    const std::uint64_t at = slots.hand_out(slot);
+    writing_.add(unit.wire, slots.cargo(at));
+    ++shipment.units;
+    shipment.bytes += static_cast<std::uint32_t>(unit.wire.size());
+    joins = unit.joins_next;
+    state.transaction_end = unit.end;
+  }
+  Bytes record;
+  stream_.append_record_command(record, slot, state.transaction_end);
+  record += exec_wire;
+  writing_.add_own(std::move(record));
+  state.in_flight = state.transaction = shipment.units;
+  in_flight_bytes_ += shipment.bytes;
+  ++transactions_;
+  in_flight_.push_back(shipment);
+}
+
+}  // namespace keyferry

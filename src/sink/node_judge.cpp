@@ -1,0 +1,134 @@
+// NodeLane: what the target answers.
+#include "keyferry/cluster/redirect.hpp"
+#include "keyferry/sink/cluster_stream.hpp"
+
+namespace keyferry {
+namespace {
+
+// Whether the key may have expired here before the command came. It may have waited with us, too.
+bool is_late(const Unit& unit, TimePoint received) {
+  constexpr std::int64_t late_after_ms = 1000;
+  return unit.is_late || elapsed_ms(received, Clock::now()) > late_after_ms;
+}
+
+}  // namespace
+
+Error NodeLane::scan(ByteView bytes) {
+  while (!bytes.empty() || scanner_.owes_done()) {
+    if (in_flight_.empty()) return Error(Errc::unreachable, "a reply that nothing was sent for");
+    const Shipment& front = in_flight_.front();
+    const std::uint32_t before_exec = front.units + 2 + (front.asking ? 1 : 0);
+    const bool in_exec = front.is_transaction && front.seen == before_exec;
+    Error error;
+    switch (in_exec ? scanner_.next_element(bytes) : scanner_.next(bytes)) {
+      case ReplyScanner::Status::need_more:
+        return Error();
+      case ReplyScanner::Status::corrupt:
+        return Error(Errc::unreachable, "a reply is not RESP");
+      case ReplyScanner::Status::element:
+        error = on_element();
+        break;
+      case ReplyScanner::Status::done:
+        error = in_exec ? on_exec() : on_reply();
+        break;
+    }
+    if (error) return error;
+    if (!connected_) return Error(Errc::cancelled, "stopped");
+  }
+  return Error();
+}
+
+Error NodeLane::on_reply() {
+  Shipment& front = in_flight_.front();
+  const std::uint32_t prologue = front.asking ? 1 : 0;
+  if (front.seen++ < prologue) return Error();
+  if (!front.is_transaction) return on_bare();
+  // EXEC will refuse the whole transaction; what it says then does not name the reason.
+  if (scanner_.error().empty() || !queue_error_.empty()) return Error();
+  queue_error_ = scanner_.error();
+  const std::uint32_t command = front.seen - prologue - 1;  // 0: MULTI
+  if (command > 0 && command <= front.units) blamed_ = command - 1;
+  return Error();
+}
+
+Error NodeLane::on_bare() {
+  const Shipment shipment = in_flight_.front();
+  in_flight_.pop_front();
+  in_flight_bytes_ -= shipment.bytes;
+  SlotState& state = stream_.slots()[shipment.slot];
+  --state.in_flight;
+  if (state.step == SlotState::Step::refused) {
+    // Behind a refusal: sent again whatever the answer was, or the order would change.
+    stream_.collect(shipment.slot);
+    return Error();
+  }
+  const Judged judged = judge_unit(shipment.slot, scanner_.error(), false);
+  if (judged == Judged::ends_link) return Error(Errc::cancelled, "refused");
+  if (judged == Judged::refused) {
+    stream_.refuse(*this, shipment.slot, scanner_.error(), std::nullopt);
+    return Error();
+  }
+  stream_.accepted(shipment.slot, shipment.asking);
+  return Error();
+}
+
+// One element of EXEC's array: the verdict on the next unit.
+Error NodeLane::on_element() {
+  const Shipment& front = in_flight_.front();
+  SlotState& state = stream_.slots()[front.slot];
+  const std::string& error = scanner_.error();
+  if (state.transaction == 0)
+    return error.empty() ? Error() : Error(Errc::data_refused, "the slot's record: " + error);
+  --state.transaction;
+  --state.in_flight;
+  const Judged judged = judge_unit(front.slot, error, true);
+  return judged == Judged::ends_link ? Error(Errc::cancelled, "refused") : Error();
+}
+
+Error NodeLane::on_exec() {
+  const Shipment shipment = in_flight_.front();
+  in_flight_.pop_front();
+  in_flight_bytes_ -= shipment.bytes;
+  --transactions_;
+  SlotState& state = stream_.slots()[shipment.slot];
+  std::string error = std::exchange(queue_error_, std::string());
+  const auto blamed = std::exchange(blamed_, std::nullopt);
+  if (scanner_.is_null()) return Error(Errc::unreachable, "EXEC did nothing");
+  if (scanner_.error().empty() || !scanner_.is_top_level_error()) {
+    state.recorded = state.transaction_end;
+    stream_.accepted(shipment.slot, shipment.asking);
+    return Error();
+  }
+  if (error.empty()) error = scanner_.error();
+  state.in_flight = state.transaction = 0;
+  stream_.refuse(*this, shipment.slot, error, blamed);
+  return Error();
+}
+
+NodeLane::Judged NodeLane::judge_unit(Slot slot, const std::string& error, bool in_transaction) {
+  SlotTable& slots = stream_.slots();
+  SerialEvents& events = stream_.events();
+  const std::uint64_t at = slots[slot].head;
+  const Unit& unit = slots.unit(at);
+  const bool is_final = in_transaction || judge_reply(error).verdict == Verdict::refused;
+  if (!error.empty() && !is_final) return Judged::refused;
+  const bool explained = (!error.empty() || events.any_suspect()) && events.inspect(unit, error);
+  if (error.empty() || explained) {
+    if (unit.sets_ttl && (is_late(unit, slots.received(at)) || scanner_.lowest_integer() <= 0))
+      events.doubtful(unit);
+    if (unit.is_copy) events.healed(unit);
+    slots.answer(slot);
+    return Judged::done;
+  }
+  if (!unit.needs_record && stream_.is_replayed(unit)) {
+    events.doubtful(unit);
+    slots.answer(slot);
+    return Judged::done;
+  }
+  HeldUnit held = slots.held(at);
+  slots.remove(slot, at);
+  const bool goes_on = events.refused(std::move(held), error, in_transaction);
+  return goes_on ? Judged::done : Judged::ends_link;
+}
+
+}  // namespace keyferry
