@@ -149,8 +149,8 @@ Task<Error> ClusterStream::identify(const Endpoint& node, Connection& connection
   bool was_ours = false;
   for (const auto& [other, id] : known_)
     was_ours = was_ours || (other != node && id.replid == former);
-  const bool changed = known != known_.end() && (known->second.run_id != now.run_id ||
-                                                 known->second.replid != now.replid);
+  const bool changed = known != known_.end() &&
+                       (known->second.run_id != now.run_id || known->second.replid != now.replid);
   if (changed || (known == known_.end() && was_ours)) {
     log_warn("target {} is not what it was: {}", to_string(node),
              changed ? "it was restarted or replaced" : "a replica was promoted");
@@ -283,8 +283,7 @@ Task<bool> ClusterStream::write_node_record(NodeLane& lane) {
   log_debug("record of target {} cannot be written now: {}", to_string(lane.node()), what);
   const Judgement judgement = judge_reply(reply ? what : "");
   // The slot is on the move.
-  if (judgement.verdict == Verdict::moved || judgement.verdict == Verdict::ask)
-    ++lane.record_shift;
+  if (judgement.verdict == Verdict::moved || judgement.verdict == Verdict::ask) ++lane.record_shift;
   if (judgement.refresh_map && on_stale_map) on_stale_map();
   lane.record_due = true;
   co_return false;
@@ -396,8 +395,8 @@ Task<Error> ClusterStream::write_everywhere(Record record) {
       if (!error) error = co_await identify(masters[i], connection);
       if (error || !record_slot(lane)) continue;
       Bytes command = node_record_command(lane, node_record(lane, record.offset));
-      auto reply = co_await connection.call(std::move(command),
-                                            Millis(options_.target.reply_timeout_ms));
+      auto reply =
+          co_await connection.call(std::move(command), Millis(options_.target.reply_timeout_ms));
       if (!reply) error = reply.error();
       if (reply && reply->is_error()) error = Error(Errc::unreachable, reply->text);
     }

@@ -76,7 +76,9 @@ using ScriptErrors = ScriptLink;
 TEST_F(ScriptErrors, FollowTheErrorPolicy) {
   const std::string file = script_file(
       "function transform(db, argv) if argv[2] == 'bad' then error('no') end return argv end");
-  link_.run(source_.uri(), target_.uri(), with_settings({file, "errors.policy=skip", "errors.dead_letter_file=" + link_.directory().file("dead")}));
+  link_.run(source_.uri(), target_.uri(),
+            with_settings({file, "errors.policy=skip",
+                           "errors.dead_letter_file=" + link_.directory().file("dead")}));
   wait_streaming(link_);
   source_.command({"SET", "bad", "1"});
   source_.command({"SET", "good", "1"});
