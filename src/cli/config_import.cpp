@@ -9,7 +9,7 @@
 namespace keyferry {
 namespace {
 
-constexpr std::size_t config_max_bytes = std::size_t{1024} * 1024;
+constexpr std::size_t config_max_bytes = std::size_t{64} * 1024;
 
 void print_comment(const char* title, const std::vector<std::string>& lines) {
   if (lines.empty()) return;

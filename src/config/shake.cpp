@@ -21,11 +21,14 @@ namespace {
 // Dotted name -> value, for every value of the file.
 using Values = std::map<std::string, const toml::node*>;
 
-void flatten(const toml::table& table, const std::string& prefix, Values& out) {
+constexpr int max_depth = 8;  // theirs is 3: section.sentinel.tls_config.cert
+
+void flatten(const toml::table& table, const std::string& prefix, int depth, Values& out) {
   for (const auto& [key, node] : table) {
     const std::string name = prefix + std::string(key.str());
-    if (const toml::table* below = node.as_table()) {
-      flatten(*below, name + ".", out);
+    const toml::table* below = node.as_table();
+    if (below != nullptr && depth < max_depth) {
+      flatten(*below, name + ".", depth + 1, out);
     } else {
       out[name] = &node;
     }
@@ -349,7 +352,7 @@ Result<ShakeImport> import_shake(std::string_view toml) {
                  fmt::format("line {}: not valid TOML", parsed.error().source().begin.line));
   }
   Values values;
-  flatten(parsed.table(), "", values);
+  flatten(parsed.table(), "", 0, values);
   return Importer(as_version_4(values)).run();
 }
 

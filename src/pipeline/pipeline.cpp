@@ -40,6 +40,7 @@ Task<Error> Pipeline::run() {
   source_limit_.set(options_.limits_source_bytes_per_s);
   psync_.throttle = [this](std::size_t bytes) { return source_wait(bytes); };
   publish(began_);
+  scope_.spawn(report());  // from here on: a standby that waits for the lease is alive
   Error error = co_await open_ends();
   if (!error && !file_) error = co_await open_kept_stream();
   if (error) {
@@ -47,6 +48,7 @@ Task<Error> Pipeline::run() {
     Error ignored = co_await sink_.run();  // lanes may have been started
     co_await hand_back();
     co_await sink_.restore_target();
+    ignored = co_await scope_.join();
     publish(Clock::now());
     co_return result_;
   }
@@ -85,7 +87,6 @@ Task<Error> Pipeline::run() {
   if (const auto record = sink_.resumable()) resume_at(*record);
 
   scope_.on_error([this](const Error& first) { finish(first); });
-  scope_.spawn(report());
   if (!file_) scope_.spawn(observer_.run());
   scope_.spawn(carry_out());
   scope_.spawn(decode());

@@ -135,23 +135,50 @@ TEST(ImportShake, NamesWhatChangesTheDataAndHasNoEquivalent) {
   EXPECT_EQ(got.missing.size(), 2U) << listed(got.missing);
 }
 
-// Whether an option exists depends on this version; either way it is not lost.
-TEST(ImportShake, LosesNoFilter) {
+TEST(ImportShake, CarriesFiltersOver) {
   const ShakeImport got = import(with(
       "[filter]\nallow_key_prefix = [\"user:\", \"cart:\"]\nblock_command = [\"XGROUP-CREATE\"]\n"
-      "allow_command_group = [\"SORTED_SET\", \"TAIRHASH\"]\nblock_db = []\n"));
+      "allow_command_group = [\"SORTED_SET\", \"TAIRHASH\"]\nblock_db = [3]\nallow_db = []\n"
+      "[advanced]\ntarget_redis_max_qps = 5000\n"));
 
-  if (names(got.missing, "filter.allow_key_prefix")) {
-    EXPECT_TRUE(names(got.missing, "filter.block_command")) << listed(got.missing);
-    EXPECT_TRUE(names(got.missing, "filter.allow_command_group")) << listed(got.missing);
-  } else {
-    EXPECT_NE(got.yaml.find("prefixes: [\"user:\", \"cart:\"]"), std::string::npos) << got.yaml;
-    EXPECT_NE(got.yaml.find("XGROUP|CREATE"), std::string::npos) << got.yaml;
-    EXPECT_NE(got.yaml.find("groups: [sorted-set]"), std::string::npos) << got.yaml;
-    EXPECT_TRUE(names(got.missing, "filter.allow_command_group")) << "TAIRHASH";
-    loaded(got);
-  }
-  EXPECT_FALSE(names(got.missing, "filter.block_db"));
+  EXPECT_NE(got.yaml.find("prefixes: [\"user:\", \"cart:\"]"), std::string::npos) << got.yaml;
+  EXPECT_NE(got.yaml.find("XGROUP|CREATE"), std::string::npos) << got.yaml;
+  EXPECT_NE(got.yaml.find("groups: [sorted-set]"), std::string::npos) << got.yaml;
+  EXPECT_NE(got.yaml.find("databases: [3]"), std::string::npos) << got.yaml;
+  EXPECT_TRUE(names(got.missing, "filter.allow_command_group")) << "TAIRHASH";
+  EXPECT_EQ(got.missing.size(), 1U) << listed(got.missing);
+  EXPECT_EQ(loaded(got).limits_target_ops_per_s, 5000);
+}
+
+TEST(ImportShake, CarriesScansOver) {
+  const ShakeImport got = import(
+      "[scan_reader]\naddress = \"10.0.0.1:6379\"\ndbs = [1]\nksn = true\ncount = 500\n"
+      "[redis_writer]\naddress = \"10.0.0.2:6379\"\n");
+  const Options options = loaded(got);
+
+  EXPECT_NE(got.yaml.find("mode: scan\n"), std::string::npos) << got.yaml;
+  EXPECT_EQ(options.source_scan_count, 500);
+  EXPECT_TRUE(options.stream_enabled);
+  EXPECT_EQ(listed(got.missing), "");
+}
+
+TEST(ImportShake, FollowsAScanOnlyWhereItDid) {
+  const ShakeImport got = import(
+      "[scan_reader]\naddress = \"10.0.0.1:6379\"\n[redis_writer]\naddress = \"10.0.0.2:6379\"\n");
+
+  EXPECT_FALSE(loaded(got).stream_enabled) << "ksn is false where it is not said";
+}
+
+TEST(ImportShake, CarriesFilesOver) {
+  const ShakeImport got = import(
+      "[aof_reader]\nfilepath = \"/data/appendonlydir/appendonly.aof.manifest\"\n"
+      "timestamp = 1700000000\n[file_writer]\nfilepath = \"/backup/out.resp\"\ntype = \"aof\"\n");
+  const Options options = loaded(got);
+
+  EXPECT_EQ(options.source.uri.path, "/data/appendonlydir/appendonly.aof.manifest");
+  EXPECT_EQ(options.source_aof_until, "1700000000");
+  EXPECT_EQ(options.target.uri.path, "/backup/out.resp");
+  EXPECT_EQ(listed(got.missing), "");
 }
 
 TEST(ImportShake, NamesWhatRedisShakeIgnores) {

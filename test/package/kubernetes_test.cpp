@@ -187,7 +187,7 @@ TEST(Sidecar, IsANativeOneThatStaysWhenItIsDone) {
   check_pod(pod, container);
   check_configuration(options, container);
   EXPECT_EQ(at(container, "restartPolicy"), "Always");
-  EXPECT_EQ(at(container, "startupProbe"), "") << "it waits for a Redis that starts after it";
+  EXPECT_EQ(at(container, "startupProbe"), "") << "Redis starts only after it";
   EXPECT_EQ(options.stop_then, StopThen::idle);
   EXPECT_EQ(options.target.uri.hosts.at(0).host, "127.0.0.1");
 }
