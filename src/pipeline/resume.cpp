@@ -21,9 +21,9 @@ void Pipeline::resume_at(const Record& record) {
   resume_ = record;
   ReplicationPosition position;
   position.replid = record.replid;
-  // The slots of a cluster are not all as far: first make sure that the source's history holds the
-  // furthest, else it would go on from a fork below what is in the target.
-  probing_ = sink_.nodes().is_cluster() && record.offset > record.judged;
+  // First make sure that the source's history holds the furthest point that the target has, else it
+  // would go on from a fork below that.
+  probing_ = record.offset > record.judged;
   position.offset = probing_ ? record.offset : record.judged;
   log_info("going on where the target is: replid={} offset={} judged={}", record.replid,
            record.offset, record.judged);
