@@ -15,9 +15,9 @@ const FoundRecords::Node* voucher_of(const FoundRecords& found, Slot slot,
   for (const FoundRecords::Node& node : found.nodes) {
     if (node.record.record.generation != generation || !node.record.slots[slot]) continue;
     const bool is_owners = node.at == found.owner[slot];
-    const bool better = best == nullptr || (is_owners && !best_is_owners) ||
-                        (is_owners == best_is_owners &&
-                         node.record.record.judged > best->record.record.judged);
+    const bool better =
+        best == nullptr || (is_owners && !best_is_owners) ||
+        (is_owners == best_is_owners && node.record.record.judged > best->record.record.judged);
     if (!better) continue;
     best = &node;
     best_is_owners = is_owners;
@@ -31,8 +31,7 @@ void note_highest(ResumePlan& plan, const std::string& replid, Offset offset) {
   plan.highest_replid = replid;
 }
 
-void plan_slot(ResumePlan& plan, const FoundRecords& found, Slot slot,
-               const Record& voucher) {
+void plan_slot(ResumePlan& plan, const FoundRecords& found, Slot slot, const Record& voucher) {
   SlotStart& start = plan.slots[slot];
   start.from = start.judged = voucher.judged;
   note_highest(plan, voucher.replid, voucher.judged);

@@ -102,8 +102,8 @@ Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset
   generation_.offset = generation_.judged = offset;
   stream_void_ = is_loading_ = false;
   const Record record = generation_;
-  Error error = cluster_ ? co_await cluster_->write_everywhere(record)
-                         : co_await claim_->write(record);
+  Error error =
+      cluster_ ? co_await cluster_->write_everywhere(record) : co_await claim_->write(record);
   is_loading_ = !error;  // from here on the target must know it
   co_return error;
 }
@@ -117,8 +117,8 @@ Task<Error> RedisSink::complete_generation(const std::string& replid, Offset off
   generation_.offset = generation_.judged = offset;
   generation_.db = db;
   const Record record = generation_;
-  Error error = cluster_ ? co_await cluster_->write_everywhere(record)
-                         : co_await claim_->write(record);
+  Error error =
+      cluster_ ? co_await cluster_->write_everywhere(record) : co_await claim_->write(record);
   if (stream_void_) co_return Error();
   is_loading_ = false;
   plan_ = ResumePlan();
@@ -135,8 +135,7 @@ void RedisSink::begin_stream(Record record) {
   if (cluster_) {
     applied_before_ = 0;  // slot by slot
     generation_.offset = record.judged;
-    cluster_->begin(generation_,
-                    plan_.verdict == ResumePlan::Verdict::go_on ? &plan_ : nullptr);
+    cluster_->begin(generation_, plan_.verdict == ResumePlan::Verdict::go_on ? &plan_ : nullptr);
   } else {
     serial_->begin(std::move(record));
   }
@@ -228,8 +227,7 @@ bool RedisSink::give_up_unit(HeldUnit held, const std::string& error, bool execu
     scope_.spawn(end_behind(std::move(held), error));
     return false;
   }
-  give_up(std::move(held), error, judge_reply(error).kind,
-          redacted(options_.target.uri));
+  give_up(std::move(held), error, judge_reply(error).kind, redacted(options_.target.uri));
   return go_on;
 }
 

@@ -174,7 +174,8 @@ Task<Error> TargetNodes::find_keys(bool& found, std::vector<std::string> except)
   for (const std::string& key : except) {
     const Bytes exists = make_command({"EXISTS", key});
     const std::uint16_t owner = map_.owner_of(slot_of(key));
-    auto reply = co_await call(map_.masters()[owner == SlotMap::no_owner ? 0 : owner], exists, limit);
+    auto reply =
+        co_await call(map_.masters()[owner == SlotMap::no_owner ? 0 : owner], exists, limit);
     if (!reply) co_return reply.error();
     keys -= reply->integer;
   }

@@ -113,8 +113,7 @@ TEST(ResumePlan, ASlotThatMovedIsVouchedForByItsFormerOwner) {
 
 // The record of node 0 moved along with the slot it lies in; node 1 lost what came later.
 TEST(ResumePlan, TheOwnersOwnRecordCountsBeforeAHigherOneElsewhere) {
-  const ResumePlan plan =
-      plan_resume(Cluster().both(900, 700).node(0, 950, half, half + 9).found);
+  const ResumePlan plan = plan_resume(Cluster().both(900, 700).node(0, 950, half, half + 9).found);
 
   EXPECT_EQ(plan.slots[half].from, 700);
 }
@@ -134,8 +133,8 @@ TEST(ResumePlan, CopiesAgainWhenANodeHasNoRecord) {
 }
 
 TEST(ResumePlan, CopiesAgainWhenANodeIsOfAnEarlierGeneration) {
-  const ResumePlan plan = plan_resume(
-      Cluster().node(0, 900, 0, half - 1).node(1, 900, half, slot_count - 1, 2).found);
+  const ResumePlan plan =
+      plan_resume(Cluster().node(0, 900, 0, half - 1).node(1, 900, half, slot_count - 1, 2).found);
 
   EXPECT_EQ(plan.verdict, ResumePlan::Verdict::copy_again);
 }

@@ -24,17 +24,18 @@ inline std::uint64_t from_environment(const char* name, std::uint64_t otherwise)
 class CountingWriter {
  public:
   CountingWriter(const RedisServer& source, std::uint64_t seed) {
-    thread_ = std::thread([this, client = source.client(), random = std::mt19937_64(seed)]() mutable {
-      while (!stopping_) {
-        std::size_t sent = 0;
-        for (int i = 0; i < 20; ++i)
-          sent += append_step(client, random);
-        client.flush();
-        for (; sent > 0; --sent)
-          client.read();
-        std::this_thread::sleep_for(Millis{5});
-      }
-    });
+    thread_ =
+        std::thread([this, client = source.client(), random = std::mt19937_64(seed)]() mutable {
+          while (!stopping_) {
+            std::size_t sent = 0;
+            for (int i = 0; i < 20; ++i)
+              sent += append_step(client, random);
+            client.flush();
+            for (; sent > 0; --sent)
+              client.read();
+            std::this_thread::sleep_for(Millis{5});
+          }
+        });
   }
   ~CountingWriter() { stop(); }
   void stop() {
@@ -98,8 +99,8 @@ class Chaos {
  public:
   Chaos(Target& target, std::uint64_t seed) : target_(target), random_(seed), seed_(seed) {
     for (int i = 0; i < 2; ++i) {
-      sources_.push_back(source_server(
-          {"--repl-backlog-size", "128mb", "--repl-diskless-sync-delay", "0"}));
+      sources_.push_back(
+          source_server({"--repl-backlog-size", "128mb", "--repl-diskless-sync-delay", "0"}));
     }
     follow();
   }
@@ -125,7 +126,8 @@ class Chaos {
   RedisServer& source() { return sources_[current_]; }
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
   void pause(std::uint64_t least_ms, std::uint64_t most_ms) {
-    std::this_thread::sleep_for(Millis{static_cast<std::int64_t>(least_ms + below(most_ms - least_ms))});
+    std::this_thread::sleep_for(
+        Millis{static_cast<std::int64_t>(least_ms + below(most_ms - least_ms))});
   }
   void tell(const std::string& what) { std::cout << "fault: " << what << std::endl; }
 
@@ -194,7 +196,8 @@ class Chaos {
     const RedisServer& master = source();
     RedisServer& replica = sources_[1 - current_];
     replica.command({"REPLICAOF", master.host(), std::to_string(master.port())});
-    EXPECT_TRUE(wait_for(Millis{20000}, [&] { return replica.info("master_link_status") == "up"; }));
+    EXPECT_TRUE(
+        wait_for(Millis{20000}, [&] { return replica.info("master_link_status") == "up"; }));
   }
 
   // What the replica has not got is lost at the source, and must not stay in the target.
@@ -225,9 +228,8 @@ class Chaos {
       client.must({"PEXPIRE", "session" + std::to_string(i), "1000000"});
     wait_streaming(link_, Millis{60000});
     drain(link_, Millis{90000});
-    EXPECT_EQ(describe(compare(source(), target_.keyspace())), "")
-        << "seed " << seed_ << "\n"
-        << link_.output();
+    EXPECT_EQ(describe(compare(source(), target_.keyspace())), "") << "seed " << seed_ << "\n"
+                                                                   << link_.output();
   }
 
   Target& target_;
@@ -349,7 +351,8 @@ class ThreeMasters {
     for (std::size_t i = 0; i < cluster_.size(); ++i) {
       const std::string nodes = cluster_.node(i).command({"CLUSTER", "NODES"}).text;
       for (const auto& proxy : proxies_) {
-        if (nodes.find(":" + std::to_string(proxy->port()) + "@") == std::string::npos) return false;
+        if (nodes.find(":" + std::to_string(proxy->port()) + "@") == std::string::npos)
+          return false;
       }
     }
     return true;

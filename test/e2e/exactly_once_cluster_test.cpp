@@ -425,8 +425,8 @@ TEST(ExactlyOnceCluster, ASourceThatForkedBelowWhatIsHereIsCopiedAgain) {
   RedisCluster target;
   ASSERT_TRUE(wait_for(Millis{10000}, [&] { return replica.info("master_link_status") == "up"; }));
   Keyferry link(KEYFERRY_BINARY);
-  const auto more = with({"--set", "delivery.link=moving", "--set",
-                          "delivery.checkpoint_interval_ms=60000"});
+  const auto more =
+      with({"--set", "delivery.link=moving", "--set", "delivery.checkpoint_interval_ms=60000"});
   link.run(source.uri(), target.uri(), more);
   wait_streaming(link);
   increment(source, "a", 100);

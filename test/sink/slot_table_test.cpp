@@ -31,8 +31,7 @@ void push(SlotTable& table, LaneBatch batch) {
 
 std::uint64_t told(SlotTable& table) {
   std::uint64_t units = 0;
-  table.take_answered(
-      [&](const LaneBatch&, const Answered& answered) { units += answered.units; });
+  table.take_answered([&](const LaneBatch&, const Answered& answered) { units += answered.units; });
   return units;
 }
 

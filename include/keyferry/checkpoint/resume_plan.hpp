@@ -17,8 +17,7 @@ struct FoundRecords {
   };
   std::vector<std::uint16_t> owner = std::vector<std::uint16_t>(slot_count);
   std::vector<Node> nodes;
-  std::vector<std::optional<SlotRecord>> slots =
-      std::vector<std::optional<SlotRecord>>(slot_count);
+  std::vector<std::optional<SlotRecord>> slots = std::vector<std::optional<SlotRecord>>(slot_count);
 };
 
 struct SlotStart {

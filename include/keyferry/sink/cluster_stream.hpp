@@ -173,11 +173,11 @@ class ClusterStream {
   bool begun_ = false;
   bool stopping_ = false;
   std::uint64_t epoch_ = 0;  // grows with each discard()
-  Offset clean_ = 0;  // up to here everything is applied and nothing was suspect
+  Offset clean_ = 0;         // up to here everything is applied and nothing was suspect
   Offset noted_ = 0;
-  Offset noted_most_ = 0;  // before the stream began again, too
+  Offset noted_most_ = 0;                            // before the stream began again, too
   std::deque<std::pair<Offset, std::int32_t>> dbs_;  // selected behind that offset
-  std::set<Slot> to_read_;  // slots that wait for their record to be read
+  std::set<Slot> to_read_;                           // slots that wait for their record to be read
   bool running_everywhere_ = false;
   Scope scope_;
   Signal look_;

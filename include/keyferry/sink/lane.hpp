@@ -41,15 +41,15 @@ struct Unit {
   Offset end = 0;  // stream offset behind its command; 0 for snapshot commands
   Load load = Load::none;
   bool is_group = false;
-  bool joins_next = false;   // inside a MULTI..EXEC of the source: not the end of a transaction
-  bool sets_ttl = false;     // answers 0 when the key was gone
-  bool is_late = false;      // with sets_ttl: the key may have expired here before it came
-  bool flushes = false;      // FLUSHALL, FLUSHDB, SWAPDB: our own keys go with the rest
-  bool is_copy = false;      // heals a suspect key
-  bool needs_record = false; // may not be repeated: on a cluster it travels with its slot's record
-  bool is_gone = false;      // moved out of the lane; both cursors pass over it
-  bool select_sent = false;  // a SELECT was sent in front: one more reply
-  bool was_sent = false;     // over a connection that broke: it may have been applied
+  bool joins_next = false;    // inside a MULTI..EXEC of the source: not the end of a transaction
+  bool sets_ttl = false;      // answers 0 when the key was gone
+  bool is_late = false;       // with sets_ttl: the key may have expired here before it came
+  bool flushes = false;       // FLUSHALL, FLUSHDB, SWAPDB: our own keys go with the rest
+  bool is_copy = false;       // heals a suspect key
+  bool needs_record = false;  // may not be repeated: on a cluster it travels with its slot's record
+  bool is_gone = false;       // moved out of the lane; both cursors pass over it
+  bool select_sent = false;   // a SELECT was sent in front: one more reply
+  bool was_sent = false;      // over a connection that broke: it may have been applied
 };
 
 // Keeps the bytes of units alive.

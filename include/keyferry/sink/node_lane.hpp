@@ -111,8 +111,8 @@ class NodeLane {
   std::size_t transactions_ = 0;  // in flight
   WriteBuffer writing_;
   ReplyScanner scanner_;
-  std::string queue_error_;               // of the transaction being answered
-  std::optional<std::uint32_t> blamed_;   // the unit it was for
+  std::string queue_error_;              // of the transaction being answered
+  std::optional<std::uint32_t> blamed_;  // the unit it was for
   TimePoint progress_{};
   LaneStats stats_;
 };

@@ -266,7 +266,7 @@ class RedisSink {
   std::vector<LaneBatch> building_;  // per lane, of the batch being planned
   std::unordered_map<Slot, Hold> holds_;
   DeadLetter dead_letter_;
-  std::unique_ptr<Claim> claim_;  // exactly once only, like those that follow
+  std::unique_ptr<Claim> claim_;            // exactly once only, like those that follow
   std::unique_ptr<SerialLane> serial_;      // standalone
   std::unique_ptr<ClusterStream> cluster_;  // or cluster
   ResumePlan plan_;                         // of the cluster's slots, when it was read last

@@ -27,19 +27,19 @@ struct SlotState {
   std::uint64_t next = none;  // first that is not handed out
   std::uint64_t tail = none;
   std::uint32_t in_flight = 0;
-  std::uint32_t handed_out = 0;    // to a lane, in flight or not
-  std::uint32_t waiting = 0;       // not handed out
-  std::uint32_t need_record = 0;   // of those
-  std::uint32_t epoch = 0;         // grows when what was handed out is taken back
-  std::uint32_t transaction = 0;   // units of the one in flight
-  std::uint16_t lane = 0;          // of the slot's owner
-  std::uint8_t cautious = 0;       // so many go one at a time: keys are on two sides, or no memory
+  std::uint32_t handed_out = 0;   // to a lane, in flight or not
+  std::uint32_t waiting = 0;      // not handed out
+  std::uint32_t need_record = 0;  // of those
+  std::uint32_t epoch = 0;        // grows when what was handed out is taken back
+  std::uint32_t transaction = 0;  // units of the one in flight
+  std::uint16_t lane = 0;         // of the slot's owner
+  std::uint8_t cautious = 0;      // so many go one at a time: keys are on two sides, or no memory
   Step step = Step::open;
-  bool is_listed = false;          // in its lane's list of slots that have something to send
-  bool is_moving = false;          // its owner has changed while some were in flight
-  bool in_doubt = false;           // a transaction's answer got lost
-  Offset recorded = 0;             // what the slot's record says; 0 = there is none
-  Offset transaction_end = 0;      // of the one in flight or in doubt
+  bool is_listed = false;      // in its lane's list of slots that have something to send
+  bool is_moving = false;      // its owner has changed while some were in flight
+  bool in_doubt = false;       // a transaction's answer got lost
+  Offset recorded = 0;         // what the slot's record says; 0 = there is none
+  Offset transaction_end = 0;  // of the one in flight or in doubt
 };
 
 class SlotTable {

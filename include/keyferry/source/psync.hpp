@@ -79,7 +79,7 @@ class Psync {
   bool stopping_ = false;
   bool reading_ = true;
   bool acks_on_ = false;
-  bool turned_ = false;  // another stream is wanted than the one this connection brings
+  bool turned_ = false;            // another stream is wanted than the one this connection brings
   bool begins_elsewhere_ = false;  // the next stream does not follow what was received last
   std::optional<TimePoint> reading_since_;  // set while a read is waiting for the source
 };
