@@ -12,6 +12,7 @@ namespace keyferry::bench {
 struct Config {
   std::string scenario;       // snapshot, stream, lag; "" = all three
   bool cluster = false;       // keyferry's target has three masters instead of one server
+  bool increments = false;    // stream: INCRs instead of SETs
   bool exactly_once = false;  // delivery.mode; else at_least_once
   bool scan = false;          // source.mode scan; the other side is `redis-cli --scan`
   bool json = false;

@@ -83,7 +83,7 @@ const std::string& FerryLink::status() {
 }
 
 bool FerryLink::has_snapshot(std::size_t keys_wanted) {
-  if (keys() < keys_wanted) return false;
+  if (all_keys() < keys_wanted) return false;
   const std::string_view phase = scalar(status(), "phase");
   return phase == "\"catch_up\"" || phase == "\"steady\"";
 }
@@ -98,12 +98,20 @@ bool FerryLink::has_applied(std::int64_t offset, const std::string& last_key) {
   return !applied.empty() && std::atoll(applied.c_str()) >= offset;
 }
 
-std::size_t FerryLink::keys() {
+std::size_t FerryLink::all_keys() {
   std::size_t sum = 0;
   for (test::RespClient& master : masters_)
     sum += dbsize(master);
-  constexpr std::size_t own_keys = 3;  // record, lease and fence
-  return exactly_once_ && sum >= own_keys ? sum - own_keys : sum;
+  return sum;
+}
+
+std::size_t FerryLink::keys() {
+  std::size_t sum = all_keys();
+  // Records, lease and fence.
+  if (!exactly_once_) return sum;
+  for (test::RespClient& master : masters_)
+    sum -= master.must({"KEYS", "keyferry:*"}).items.size();
+  return sum;
 }
 
 test::RespClient FerryLink::reader(const std::string& key) const {

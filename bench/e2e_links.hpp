@@ -33,6 +33,7 @@ class FerryLink {
   std::string log() const { return ferry_.output(); }
 
  private:
+  std::size_t all_keys();  // with those of ours
   const std::string& status();
 
   std::optional<test::RedisServer> server_;

@@ -110,4 +110,14 @@ void write_sets(const test::RedisServer& server, std::size_t ops) {
   writer.send();
 }
 
+void write_increments(const test::RedisServer& server, std::size_t ops) {
+  Writer writer(server);
+  for (std::size_t i = 0; i < ops; ++i) {
+    writer.begin(2);
+    writer.arg("INCR");
+    writer.arg(fmt::format("key:{:012}", writer.any_below(1'000'000)));
+  }
+  writer.send();
+}
+
 }  // namespace keyferry::bench

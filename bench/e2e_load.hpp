@@ -15,5 +15,7 @@ void write_mixed(const test::RedisServer& server, std::size_t keys);
 
 // `ops` times SET of a random one of a million 16-byte keys, values of 3 to 16 bytes.
 void write_sets(const test::RedisServer& server, std::size_t ops);
+// The same of INCRs.
+void write_increments(const test::RedisServer& server, std::size_t ops);
 
 }  // namespace keyferry::bench

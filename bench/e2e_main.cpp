@@ -30,6 +30,7 @@ void add_options(CLI::App& app, Config& config, std::string& target, std::string
   app.add_option("--mode", mode, "how keyferry reads the source; scan: snapshot only")
       ->check(CLI::IsMember({"psync", "scan"}))
       ->capture_default_str();
+  app.add_flag("--increments", config.increments, "stream: INCRs instead of SETs");
   app.add_flag("--exactly-once", config.exactly_once, "delivery.mode (else at_least_once)");
   app.add_flag("--json", config.json, "one JSON object instead of tables");
   app.add_option("--keyferry", config.keyferry, "another build of it, to compare")

@@ -39,7 +39,11 @@ Figures stream_once(const Config& config) {
   link.start(source);
   wait_synced(link, source);
   link.process().send_signal(SIGSTOP);
-  write_sets(source, config.ops);
+  if (config.increments) {
+    write_increments(source, config.ops);
+  } else {
+    write_sets(source, config.ops);
+  }
   write_last(source, "bench:end");
   const std::int64_t offset = source_offset(source);
   const double cpu_before_s = link.process().usage().cpu_s;

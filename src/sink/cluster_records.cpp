@@ -1,4 +1,6 @@
 // ClusterStream: the records in the target, and whether its nodes are what they were.
+#include <array>
+
 #include "keyferry/base/log.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/sink/cluster_stream.hpp"
@@ -9,6 +11,7 @@ namespace {
 constexpr std::size_t slots_at_once = 512;
 constexpr Millis retry_pause{50};
 constexpr int rounds_max = 5;
+constexpr std::size_t record_max_bytes = 256;
 
 }  // namespace
 
@@ -167,18 +170,22 @@ Task<Error> ClusterStream::greet(NodeLane& lane, Connection& connection) {
   co_return error;
 }
 
+// Once per transaction: nothing is allocated here.
 void ClusterStream::append_record_command(Bytes& out, Slot slot, Offset end) const {
-  SlotRecord record;
-  record.generation = record_.generation;
-  record.replid = record_.replid;
-  record.offset = end;
   const Offset answered = slots_[slot].recorded;
-  record.judged = events_.any_suspect() ? std::min(std::max(answered, Offset(0)), clean_)
-                                        : std::max(answered, clean_);
-  record.judged = std::min(record.judged, end);
-  Bytes text;
-  append_slot_record(text, record);
-  append_command(out, {"SET", slot_record_key(link_, slot), text});
+  const Offset judged =
+      events_.any_suspect() ? std::min(answered, clean_) : std::max(answered, clean_);
+  std::array<char, record_max_bytes> text;
+  const auto last =
+      fmt::format_to(text.data(), "{} generation={} judged={} {}:{}", slot_record_magic,
+                     record_.generation, std::min(judged, end), record_.replid, end);
+  const std::string& tag = slot_tag(slot);
+  constexpr ByteView head = "keyferry:{";
+  constexpr ByteView tail = ":slot";
+  const std::size_t key_bytes = head.size() + tag.size() + 2 + link_.size() + tail.size();
+  fmt::format_to(std::back_inserter(out), "*3\r\n$3\r\nSET\r\n${}\r\n{}{}}}:{}{}\r\n${}\r\n",
+                 key_bytes, head, tag, link_, tail, last - text.data());
+  out.append(text.data(), last).append("\r\n");
 }
 
 std::int32_t ClusterStream::db_at(Offset offset) const {

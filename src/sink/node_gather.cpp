@@ -10,6 +10,7 @@ constexpr ByteView asking_wire = "*1\r\n$6\r\nASKING\r\n";
 constexpr std::size_t in_flight_max_bytes = 2 * 1024 * 1024;
 // Few enough that under load the slots that wait grow longer runs; many enough for a long way.
 constexpr std::size_t transactions_max = 1024;
+constexpr std::size_t record_command_bytes = 256;
 constexpr std::size_t transaction_max_bytes = 128 * 1024;
 
 }  // namespace
@@ -87,6 +88,7 @@ void NodeLane::gather_transaction(Slot slot, SlotState& state) {
     state.transaction_end = unit.end;
   }
   Bytes record;
+  record.reserve(record_command_bytes);
   stream_.append_record_command(record, slot, state.transaction_end);
   record += exec_wire;
   writing_.add_own(std::move(record));

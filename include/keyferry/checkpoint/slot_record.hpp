@@ -36,6 +36,7 @@ struct SlotRecord {
   bool operator==(const SlotRecord&) const = default;
 };
 
+inline constexpr ByteView slot_record_magic = "keyferry1";
 void append_node_record(Bytes& out, const NodeRecord& record);
 void append_slot_record(Bytes& out, const SlotRecord& record);
 
