@@ -14,6 +14,7 @@ struct Config {
   bool cluster = false;       // keyferry's target has three masters instead of one server
   bool increments = false;    // stream: INCRs instead of SETs
   bool exactly_once = false;  // delivery.mode; else at_least_once
+  bool scan = false;          // source.mode scan; the other side is `redis-cli --scan`
   bool json = false;
   std::size_t keys = 1'000'000;  // snapshot
   std::size_t ops = 2'000'000;   // stream

@@ -24,7 +24,7 @@ std::string_view scalar(std::string_view json, const std::string& name) {
 
 }  // namespace
 
-test::ServerOptions source_options() {
+test::ServerOptions source_options(bool notifies) {
   test::ServerOptions options;
   options.args = {"--repl-diskless-sync",
                   "yes",
@@ -34,12 +34,14 @@ test::ServerOptions source_options() {
                   "replica",
                   "0",
                   "0",
-                  "0"};
+                  "0",
+                  "--notify-keyspace-events",
+                  notifies ? "AE" : ""};
   return options;
 }
 
 FerryLink::FerryLink(const Config& config)
-    : exactly_once_(config.exactly_once), ferry_(config.keyferry) {
+    : exactly_once_(config.exactly_once), scan_(config.scan), ferry_(config.keyferry) {
   if (!config.cluster) {
     masters_.push_back(server_.emplace().client());
     return;
@@ -52,7 +54,8 @@ FerryLink::FerryLink(const Config& config)
 void FerryLink::start(const test::RedisServer& source) {
   const std::string mode = exactly_once_ ? "exactly_once" : "at_least_once";
   ferry_.run(source.uri(), cluster_ ? cluster_->uri() : server_->uri(),
-             {"--set", "delivery.mode=" + mode});
+             {"--set", "delivery.mode=" + mode, "--set",
+              std::string("source.mode=") + (scan_ ? "scan" : "psync")});
 }
 
 // "" while nothing answers.
@@ -114,6 +117,12 @@ std::size_t FerryLink::keys() {
 test::RespClient FerryLink::reader(const std::string& key) const {
   if (server_) return server_->client();
   return cluster_->node(cluster_->owner(test::key_slot(key))).client();
+}
+
+void RawScan::start(const test::RedisServer& source) {
+  test::ProcessOptions options;
+  options.args = {"redis-cli", "-p", std::to_string(source.port()), "--scan"};
+  process_ = test::Process(options);
 }
 
 NativeLink::NativeLink(const Config&) : client_(replica_.client(test::Millis{60000})) {}

@@ -13,7 +13,7 @@ namespace keyferry::bench {
 
 // A source for either: sends the snapshot over the socket at once and lets a stopped replica fall
 // behind as far as it likes.
-test::ServerOptions source_options();
+test::ServerOptions source_options(bool notifies = false);
 
 class FerryLink {
  public:
@@ -40,6 +40,7 @@ class FerryLink {
   std::optional<test::RedisCluster> cluster_;
   std::vector<test::RespClient> masters_;
   bool exactly_once_;
+  bool scan_;
   test::Keyferry ferry_;
   test::RespClient http_;  // kept open: a connection per question would cost keyferry CPU
   std::string status_;
@@ -63,6 +64,21 @@ class NativeLink {
  private:
   test::RedisServer replica_;
   test::RespClient client_;
+};
+
+// What scan mode can at best be as quick as: redis-cli that asks for every name and drops it.
+class RawScan {
+ public:
+  explicit RawScan(const Config&) {}
+
+  void start(const test::RedisServer& source);
+  bool has_snapshot(std::size_t) { return !process_.is_running(); }
+
+  test::Process& process() { return process_; }
+  std::string log() const { return "redis-cli --scan"; }
+
+ private:
+  test::Process process_;
 };
 
 }  // namespace keyferry::bench

@@ -21,13 +21,16 @@ struct Scenario {
 const std::array<Scenario, 3> scenarios = {
     {{"snapshot", measure_snapshot}, {"stream", measure_stream}, {"lag", measure_lag}}};
 
-void add_options(CLI::App& app, Config& config, std::string& target) {
+void add_options(CLI::App& app, Config& config, std::string& target, std::string& mode) {
   app.add_option("--scenario", config.scenario, "one of them instead of all three")
       ->check(CLI::IsMember({"snapshot", "stream", "lag"}));
   app.add_option("--target", target, "what keyferry writes to")
       ->check(CLI::IsMember({"standalone", "cluster"}))
       ->capture_default_str();
   app.add_flag("--increments", config.increments, "stream: INCRs instead of SETs");
+  app.add_option("--mode", mode, "how keyferry reads the source; scan: snapshot only")
+      ->check(CLI::IsMember({"psync", "scan"}))
+      ->capture_default_str();
   app.add_flag("--exactly-once", config.exactly_once, "delivery.mode (else at_least_once)");
   app.add_flag("--json", config.json, "one JSON object instead of tables");
   app.add_option("--keyferry", config.keyferry, "another build of it, to compare")
@@ -67,9 +70,12 @@ int main(int argc, char** argv) {
   Config config;
   std::string target = "standalone";
   CLI::App app("Measures keyferry against a native replica on real servers.", "e2e");
-  add_options(app, config, target);
+  std::string mode = "psync";
+  add_options(app, config, target, mode);
   CLI11_PARSE(app, argc, argv);
   config.cluster = target == "cluster";
+  config.scan = mode == "scan";
+  if (config.scan) config.scenario = "snapshot";
   try {
     run(config);
     return 0;

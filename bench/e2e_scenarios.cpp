@@ -59,6 +59,28 @@ Figures stream_once(const Config& config) {
   return figures;
 }
 
+// The same keys by SCAN, and the raw scan beside it.
+template <class Link>
+Figures scan_once(const Config& config) {
+  const RedisServer source(source_options(true));
+  write_mixed(source, config.keys);
+  Link link(config);
+
+  const auto start = Clock::now();
+  link.start(source);
+  std::size_t copied = config.keys;
+  if constexpr (std::is_same_v<Link, RawScan>) {
+    if (link.process().wait(std::chrono::seconds(300)) != 0) throw std::runtime_error("redis-cli");
+  } else {
+    wait_for(link, [&] { return link.has_snapshot(config.keys); });
+    copied = link.keys();
+  }
+  const Figures figures = take(link, seconds_since(start), 0, config.keys);
+
+  expect_same_keys(config.keys, copied);
+  return figures;
+}
+
 // Who goes first changes from repeat to repeat.
 template <class Ferry, class Native>
 Runs alternate(const char* scenario, const Config& config, Ferry ferry, Native native) {
@@ -76,6 +98,7 @@ Runs alternate(const char* scenario, const Config& config, Ferry ferry, Native n
 }  // namespace
 
 Runs measure_snapshot(const Config& config) {
+  if (config.scan) return alternate("scan", config, scan_once<FerryLink>, scan_once<RawScan>);
   return alternate("snapshot", config, snapshot_once<FerryLink>, snapshot_once<NativeLink>);
 }
 

@@ -4,8 +4,8 @@ _keyferry() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command= word
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run|check|status|drain|pause|resume|stop|cutover|config|inspect) [ -n "$command" ] || command=$word ;;
-      show|names) [ "$command" = config ] && command="config $word" ;;
+      run|check|status|drain|pause|resume|stop|cutover|config|inspect|forget) [ -n "$command" ] || command=$word ;;
+      show|names|import) [ "$command" = config ] && command="config $word" ;;
     esac
   done
 
@@ -13,7 +13,7 @@ _keyferry() {
     --config|--token-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     --stop-when) mapfile -t COMPREPLY < <(compgen -W 'never snapshot lag-zero' -- "$current"); return ;;
     --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$current"); return ;;
-    --source|--target) mapfile -t COMPREPLY < <(compgen -W 'redis:// rediss:// redis-sentinel:// unix:///' -- "$current"); return ;;
+    --source|--target) mapfile -t COMPREPLY < <(compgen -W 'redis:// rediss:// redis-sentinel:// unix:/// file:///' -- "$current"); return ;;
     --set)
       mapfile -t COMPREPLY < <(compgen -S = -W "$("${COMP_WORDS[0]}" config names 2>/dev/null)" -- "$current")
       compopt -o nospace 2>/dev/null
@@ -25,14 +25,15 @@ _keyferry() {
   local client='--http --token-file --help'
   local words
   case $command in
-    '') words='run check status drain pause resume stop cutover config inspect --help --version' ;;
-    run|'config show') words=$link ;;
+    '') words='run check status drain pause resume stop cutover config inspect forget --help --version' ;;
+    run|forget|'config show') words=$link ;;
     check) words="$link --json" ;;
     cutover) words="$link --token-file --undo-fence" ;;
     status) words="$client --watch --json" ;;
     drain|pause|resume|stop) words=$client ;;
     inspect) words='--json --help' ;;
-    config) words='show names --help' ;;
+    config) words='show names import --help' ;;
+    'config import') mapfile -t COMPREPLY < <(compgen -W --help -- "$current"; compgen -f -X '!*.toml' -- "$current"); return ;;
     *) words=--help ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

@@ -21,11 +21,12 @@ _keyferry() {
     'cutover:hand over to the target'
     'config:look at the configuration'
     'inspect:show what is in a snapshot'
+    'forget:remove our records from a target'
   )
   link=(
     '--config[YAML file with options]:file:_files'
-    '--source[where the data comes from]:uri:(redis\:// rediss\:// redis-sentinel\:// unix\:///)'
-    '--target[where the data goes to]:uri:(redis\:// rediss\:// redis-sentinel\:// unix\:///)'
+    '--source[where the data comes from]:uri:(redis\:// rediss\:// redis-sentinel\:// unix\:/// file\:///)'
+    '--target[where the data goes to]:uri:(redis\:// rediss\:// redis-sentinel\:// unix\:/// file\:///)'
     '--http[where status and metrics are served]:address:'
     '--stop-when[when the run is done]:when:(never snapshot lag-zero)'
     '--log-format[form of the log lines]:form:(text json)'
@@ -46,7 +47,7 @@ _keyferry() {
     return
   fi
   case $words[2] in
-    run) _arguments $link ;;
+    run|forget) _arguments $link ;;
     cutover) _arguments $link '--token-file[file with its token]:file:_files' '--undo-fence[let the source take writes again]' ;;
     check) _arguments $link '--json[the findings as JSON]' ;;
     status) _arguments $client '--watch[show it again each second]' '--json[the JSON of GET /status]' ;;
@@ -54,10 +55,13 @@ _keyferry() {
     inspect) _arguments '1:snapshot:_files' '--json[one JSON object per key]' '--help[show help]' ;;
     config)
       if (( CURRENT == 3 )); then
-        compadd -- show names --help
+        compadd -- show names import --help
       elif [[ $words[3] == show ]]; then
         shift words; (( CURRENT-- ))
         _arguments $link
+      elif [[ $words[3] == import ]]; then
+        shift words; (( CURRENT-- ))
+        _arguments '1:configuration of RedisShake:_files -g "*.toml"' '--help[show help]'
       fi ;;
   esac
 }

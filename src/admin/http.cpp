@@ -31,17 +31,19 @@ struct AdminServer::State {
         board(status_board),
         resp_control{options.token, control},
         routes(board, options.ready_lag_bytes, std::move(control), now_ms(), options.token),
-        handle([this](const HttpRequest& request) { return routes.answer(request, now_ms()); }),
+        service{[this](const HttpRequest& request) { return routes.answer(request, now_ms()); },
+                options.client_timeout},
         http(
-            context.get_executor(),
-            [this](Client& client) { return serve_http(client, handle, options.client_timeout); },
+            context.get_executor(), [this](Client& client) { return serve_http(client, service); },
             http_full),
         resp(
             context.get_executor(),
             [this](Client& client) {
               return serve_resp(client, identity, resp_control, board, timeouts());
             },
-            resp_full) {}
+            resp_full) {
+    routes.change_limits = options.change_limits;
+  }
 
   RespTimeouts timeouts() const { return {options.client_timeout, options.resp_idle_timeout}; }
 
@@ -50,7 +52,7 @@ struct AdminServer::State {
   RespIdentity identity;
   RespControl resp_control;
   HttpRoutes routes;
-  HttpHandle handle;
+  HttpService service;
   asio::io_context context{1};
   Listener http;
   Listener resp;

@@ -6,10 +6,11 @@
 
 #include <fmt/format.h>
 
+#include "keyferry/admin/dashboard.hpp"
 #include "keyferry/admin/metrics.hpp"
 #include "keyferry/admin/status_json.hpp"
 #include "keyferry/admin/token.hpp"
-#include "keyferry/admin/version.hpp"
+#include "keyferry/config/option_value.hpp"
 
 namespace keyferry {
 namespace {
@@ -18,6 +19,8 @@ constexpr std::int64_t fresh_for_ms = 10'000;
 
 constexpr const char* plain_text = "text/plain; charset=utf-8";
 constexpr const char* json_text = "application/json";
+constexpr const char* page_text = "text/html; charset=utf-8";
+constexpr const char* event_text = "text/event-stream";
 constexpr const char* metrics_format = "text/plain; version=0.0.4; charset=utf-8";
 
 HttpReply plain(unsigned status, std::string body) {
@@ -35,8 +38,18 @@ bool has_parameter(std::string_view query, std::string_view name) {
 }
 
 // A page of another site in the operator's browser can POST here too; browsers say so in Origin.
+// Behind a proxy that speaks TLS the scheme is https.
 bool is_from_another_site(const HttpRequest& request) {
-  return !request.origin.empty() && request.origin != "http://" + request.host;
+  return !request.origin.empty() && request.origin != "http://" + request.host &&
+         request.origin != "https://" + request.host;
+}
+
+// Whether the Host field is an address or localhost. A name could be one that another site has
+// turned to point at this machine ("DNS rebinding"); its page and Origin would look like ours.
+bool is_addressed_directly(std::string_view host) {
+  if (host.empty() || host.starts_with('[')) return true;
+  const std::string_view name = host.substr(0, host.find(':'));
+  return name == "localhost" || name.find_first_not_of("0123456789.") == name.npos;
 }
 
 }  // namespace
@@ -54,11 +67,18 @@ struct HttpRoutes::Row {
 };
 
 const HttpRoutes::Row HttpRoutes::rows[] = {
-    {"/", "GET", &HttpRoutes::index},          {"/status", "GET", &HttpRoutes::status},
-    {"/metrics", "GET", &HttpRoutes::metrics}, {"/livez", "GET", &HttpRoutes::livez},
-    {"/readyz", "GET", &HttpRoutes::readyz},   {"/drain", "POST", &HttpRoutes::drain},
-    {"/pause", "POST", &HttpRoutes::pause},    {"/resume", "POST", &HttpRoutes::resume},
-    {"/stop", "POST", &HttpRoutes::stop},      {"/cutover", "POST", &HttpRoutes::cutover},
+    {"/", "GET", &HttpRoutes::page},
+    {"/status", "GET", &HttpRoutes::status},
+    {"/events", "GET", &HttpRoutes::events},
+    {"/metrics", "GET", &HttpRoutes::metrics},
+    {"/livez", "GET", &HttpRoutes::livez},
+    {"/readyz", "GET", &HttpRoutes::readyz},
+    {"/drain", "POST", &HttpRoutes::drain},
+    {"/pause", "POST", &HttpRoutes::pause},
+    {"/resume", "POST", &HttpRoutes::resume},
+    {"/stop", "POST", &HttpRoutes::stop},
+    {"/cutover", "POST", &HttpRoutes::cutover},
+    {"/limits", "POST", &HttpRoutes::limits},
 };
 
 HttpRoutes::HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
@@ -81,6 +101,9 @@ HttpReply HttpRoutes::answer(const HttpRequest& request, std::int64_t now_ms) co
     if (row.method == "POST" && is_from_another_site(request)) {
       return plain(403, "request comes from a page of another site");
     }
+    if (row.method == "POST" && token_.empty() && !is_addressed_directly(request.host)) {
+      return plain(403, "without http.token_file only an address or localhost may be asked");
+    }
     if (row.method == "POST" && !is_authorized(request)) {
       HttpReply reply = plain(401, "needs the token of http.token_file (Authorization: Bearer)");
       reply.challenge = "Bearer realm=\"keyferry\"";
@@ -92,12 +115,12 @@ HttpReply HttpRoutes::answer(const HttpRequest& request, std::int64_t now_ms) co
   return plain(404, "not found");
 }
 
-HttpReply HttpRoutes::index(const Visit& visit) const {
-  std::string text = fmt::format("keyferry {}\nphase: {}\nsource: {}\n", version(),
-                                 to_string(visit.status->phase), visit.status->source);
-  for (const Row& row : rows)
-    text += fmt::format("\n{} {}", row.method, row.path);
-  return plain(200, text);
+HttpReply HttpRoutes::page(const Visit&) const {
+  return {200, page_text, std::string(dashboard_page()), "", "", dashboard_policy()};
+}
+
+HttpReply HttpRoutes::events(const Visit&) const {
+  return {200, event_text, "", "", "", "", "/status"};
 }
 
 HttpReply HttpRoutes::status(const Visit& visit) const {
@@ -157,6 +180,46 @@ HttpReply HttpRoutes::cutover(const Visit& visit) const {
     return {409U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
   }
   return control(visit, ControlVerb::cutover, phase);
+}
+
+// Sizes as in the options; what is not named stays as it is. Answers with the new limits.
+HttpReply HttpRoutes::limits(const Visit& visit) const {
+  struct Parameter {
+    std::string_view name;
+    std::optional<std::int64_t> RateChange::*change;
+    std::int64_t RateLimits::*limit;
+  };
+  constexpr Parameter parameters[] = {
+      {"target_ops_per_s", &RateChange::target_ops_per_s, &RateLimits::target_ops_per_s},
+      {"target_bytes_per_s", &RateChange::target_bytes_per_s, &RateLimits::target_bytes_per_s},
+      {"source_bytes_per_s", &RateChange::source_bytes_per_s, &RateLimits::source_bytes_per_s}};
+  RateChange change;
+  std::string_view query = visit.query;
+  if (query.empty())
+    return plain(400, "write /limits?target_ops_per_s=N and the like; 0 = no limit");
+  while (!query.empty()) {
+    const std::string_view one = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), one.size() + 1));
+    const std::size_t equals = std::min(one.find('='), one.size());
+    const auto at =
+        std::find_if(std::begin(parameters), std::end(parameters),
+                     [&](const Parameter& each) { return each.name == one.substr(0, equals); });
+    if (at == std::end(parameters))
+      return plain(400, "there are target_ops_per_s, target_bytes_per_s and source_bytes_per_s");
+    const auto value = parse_size(one.substr(std::min(equals + 1, one.size())));
+    if (!value || *value < 0) return plain(400, std::string(at->name) + ": not a size");
+    change.*at->change = *value;
+  }
+  const bool is_over =
+      visit.status->phase == Phase::stopped || visit.status->phase == Phase::failed;
+  if (is_over || !change_limits) return plain(409, "the link has ended");
+  change_limits(change);
+  std::string text;
+  for (const Parameter& each : parameters) {
+    text += fmt::format("{}\"{}\":{}", text.empty() ? "" : ",", each.name,
+                        (change.*each.change).value_or(visit.status->limits.*each.limit));
+  }
+  return {202, json_text, "{" + text + "}\n", "", ""};
 }
 
 // 202 names the phase the verb leads to; 409 the one that makes it impossible.

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
@@ -34,6 +35,11 @@ Response to_response(HttpReply reply, bool keep_alive) {
   Response response(http::int_to_status(reply.status), 11);
   response.set(http::field::content_type, reply.content_type);
   response.set(http::field::cache_control, "no-store");
+  response.set("X-Content-Type-Options", "nosniff");
+  if (!reply.policy.empty()) {
+    response.set("Content-Security-Policy", reply.policy);
+    response.set("Referrer-Policy", "no-referrer");
+  }
   if (!reply.allow.empty()) response.set(http::field::allow, reply.allow);
   if (!reply.challenge.empty()) response.set(http::field::www_authenticate, reply.challenge);
   response.keep_alive(keep_alive);
@@ -75,9 +81,44 @@ Task<void> linger(Client& client) {
   }
 }
 
+// Ends when the client closes or says anything: it has asked for all that there is.
+Task<Error> wait_for_word(Client& client) {
+  co_await client.socket().async_wait(tcp::socket::wait_read, use_tuple);
+  co_return Error();
+}
+
+HttpReply too_many_pages() {
+  return {503U, "text/plain; charset=utf-8", "too many pages are open\n", "", ""};
+}
+
+// A client that takes nothing is noticed as soon as this little is on its way to it.
+constexpr int event_send_buffer_bytes = 32 * 1024;
+
+Task<void> send_events(Client& client, HttpService& service, HttpReply reply) {
+  error_code ignored;
+  client.socket().set_option(asio::socket_base::send_buffer_size(event_send_buffer_bytes), ignored);
+  HttpRequest request;
+  request.method = "GET";
+  request.target = reply.events_of;
+  std::string text = "HTTP/1.1 200 OK\r\nContent-Type: " + reply.content_type +
+                     "\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
+                     "Connection: close\r\n\r\nretry: 2000\n\n";
+  for (Error is_quiet(Errc::unreachable, ""); is_quiet;) {
+    text += "data: " + service.handle(request).body + "\n";  // the body is one line
+    client.expires_after(service.timeout);
+    const auto bytes = asio::buffer(text);
+    const auto [ec, n] = co_await asio::async_write(client, bytes, use_tuple);
+    if (ec) co_return;
+    client.expires_never();
+    text.clear();
+    is_quiet = co_await with_deadline(service.event_interval, wait_for_word(client));
+  }
+}
+
 }  // namespace
 
-Task<Error> serve_http(Client& client, const HttpHandle& handle, Millis timeout) {
+Task<Error> serve_http(Client& client, HttpService& service) {
+  const Millis timeout = service.timeout;
   boost::beast::flat_buffer buffer(2 * http_header_limit_bytes);
   for (bool keep_alive = true; keep_alive;) {
     http::request_parser<http::string_body> parser;
@@ -92,7 +133,16 @@ Task<Error> serve_http(Client& client, const HttpHandle& handle, Millis timeout)
       break;
     }
     keep_alive = parser.get().keep_alive();
-    HttpReply reply = handle(plain(parser.get()));
+    HttpReply reply = service.handle(plain(parser.get()));
+    if (!reply.events_of.empty()) {
+      if (service.event_clients < HttpService::max_event_clients) {
+        ++service.event_clients;
+        co_await send_events(client, service, std::move(reply));
+        --service.event_clients;
+        co_return Error();
+      }
+      reply = too_many_pages();
+    }
     if (co_await write(client, std::move(reply), keep_alive, timeout)) co_return Error();
   }
   co_await linger(client);

@@ -125,6 +125,9 @@ void traffic(const Status& status, MetricsWriter& out) {
   out.single("target_bytes_total", "counter", "Bytes sent to the target.", status.target_bytes);
   out.single("transactions_split_total", "counter", "Transactions split by slot.",
              status.transactions_split);
+  out.named("filtered_total", "reason",
+            "Commands and snapshot keys held back by a rule, by reason (part: only some keys).",
+            status.filtered_by);
   out.named("cross_slot_total", "command", "Commands over several slots, by name.",
             status.cross_slot);
   out.family("apply_latency_seconds", "histogram", "From received to acknowledged by the target.");
@@ -146,6 +149,18 @@ void trouble(const Status& status, MetricsWriter& out) {
              status.healed_keys);
 }
 
+void scan(const ScanStatus& scan, MetricsWriter& out) {
+  out.single("scan_pending_keys", "gauge", "Keys that changed and are not copied again yet.",
+             scan.pending_keys);
+  out.single("scan_spilled_keys", "gauge", "Pending keys that wait on disk.", scan.spilled_keys);
+  out.single("scan_progress_ratio", "gauge", "How much of the pass under way is done.",
+             scan.percent / 100);
+  out.single("scan_rescans_total", "counter", "Passes over the source after the first one.",
+             scan.rescans);
+  out.single("scan_notifications_total", "counter", "Keyspace events received.",
+             scan.notifications);
+}
+
 }  // namespace
 
 std::string metrics_text(const Status& status) {
@@ -155,6 +170,7 @@ std::string metrics_text(const Status& status) {
   snapshot(status, out);
   traffic(status, out);
   trouble(status, out);
+  if (status.scan) scan(*status.scan, out);
   return out.take();
 }
 

@@ -12,7 +12,9 @@
 
 #include "keyferry/cli/check.hpp"
 #include "keyferry/cli/client.hpp"
+#include "keyferry/cli/config_import.hpp"
 #include "keyferry/cli/config_show.hpp"
+#include "keyferry/cli/forget.hpp"
 #include "keyferry/cli/inspect.hpp"
 #include "keyferry/config/option_value.hpp"
 
@@ -34,6 +36,8 @@ constexpr const char* examples = R"(Examples:
       one screen about the link that runs here; drain, pause, resume and stop steer it
   keyferry config show --config keyferry.yaml
       every option, its value and where that comes from
+  keyferry config import shake.toml > keyferry.yaml
+      a configuration of RedisShake as ours; what has no equivalent is named
   keyferry run --help
       all options
   keyferry inspect dump.rdb
@@ -58,6 +62,7 @@ struct Arguments {
   CommandLine line;
   ClientOptions client;
   InspectLine inspect;
+  std::string import_file;
   bool undo_fence = false;
   std::vector<Subcommand> commands;
 };
@@ -165,6 +170,12 @@ void add_config(CLI::App& app, Arguments& to) {
                              fmt::print("{}\n", row.name);
                            return 0;
                          }});
+  CLI::App* import =
+      config->add_subcommand("import", "Turn a configuration of RedisShake into ours");
+  import->add_option("file", to.import_file, "Its TOML file, - for standard input")
+      ->type_name("FILE.toml")
+      ->required();
+  to.commands.push_back({import, [&to] { return config_import_command(to.import_file); }});
   config->footer("keyferry config show --config FILE ...  takes the options of keyferry run");
 }
 
@@ -175,6 +186,16 @@ void add_inspect(CLI::App& app, Arguments& to) {
       ->required();
   inspect->add_flag("--json", to.inspect.json, "One JSON object per key instead of a summary");
   to.commands.push_back({inspect, [&to] { return inspect_command(to.inspect); }});
+}
+
+void add_forget(CLI::App& app, Arguments& to) {
+  CLI::App* forget = app.add_subcommand(
+      "forget", "Remove from a target what links have recorded there; the next one starts over");
+  add_link_options(*forget, to.line);
+  to.commands.push_back({forget, [&to] {
+                           to.line.target_only = true;
+                           return forget_command(to.line);
+                         }});
 }
 
 // The part of an argument that names an option: what follows may be an address with a password.
@@ -248,6 +269,7 @@ int run_cli(int argc, char** argv) {
   add_cutover(app, arguments);
   add_config(app, arguments);
   add_inspect(app, arguments);
+  add_forget(app, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version

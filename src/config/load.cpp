@@ -1,11 +1,14 @@
 // Defaults < YAML < environment < flags: each layer becomes settings, all are applied in that
 // order, and what spans several options is checked at the end. Every step adds to one list of
 // problems instead of returning early.
+#include <algorithm>
+#include <array>
 #include <cctype>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "keyferry/config/file_format.hpp"
 #include "keyferry/config/option_table.hpp"
 #include "keyferry/config/options.hpp"
 #include "keyferry/config/secret.hpp"
@@ -75,9 +78,10 @@ class Loader {
 
     const auto auth = environment.find("REDISCLI_AUTH");
     const std::string fallback = auth == environment.end() ? "" : auth->second;
-    check_end("source", options_.source, fallback);
+    if (!command_line.target_only) check_end("source", options_.source, fallback);
     check_end("target", options_.target, fallback);
     check_ends_differ();
+    check_file_target();
     check_http();
   }
 
@@ -203,12 +207,35 @@ class Loader {
     if (source.kind != target.kind) return;
     // The same Sentinels may well watch both ends.
     if (source.sentinel_master != target.sentinel_master) return;
-    bool same = source.kind == Uri::Kind::unix_socket && source.path == target.path;
+    bool same = source.kind != Uri::Kind::tcp && source.path == target.path;
     for (const HostPort& a : source.hosts) {
       for (const HostPort& b : target.hosts)
         same = same || is_same_address(a, b);
     }
     if (same) problem(origins_["target.uri"], "target.uri: source and target are the same server");
+  }
+
+  void check_file_target() {
+    const Uri& target = options_.target.uri;
+    if (target.kind != Uri::Kind::file) return;
+    if (file_format_of(target.path) == FileFormat::unknown) {
+      return problem(origins_["target.uri"],
+                     "target.uri: a target file ends in .rdb, .resp or .jsonl (and .gz or .zst "
+                     "behind that), or in .manifest");
+    }
+    if (options_.snapshot_mirror) {
+      problem(origins_["snapshot.mirror"], "snapshot.mirror: a target file holds nothing before");
+    }
+    // Refused rather than not looked at.
+    for (const auto& [name, origin] : origins_) {
+      constexpr std::array groups = {"filter.",        "databases.",     "transform.",
+                                     "limits.target_", "limits.source_", "source.mode"};
+      const bool is_of_server = std::any_of(
+          groups.begin(), groups.end(), [&name](auto group) { return name.rfind(group, 0) == 0; });
+      const OptionDef* def = find_option(name);
+      if (!is_of_server || def->show(options_) == def->show(Options())) continue;
+      problem(place_of(name), "it has no effect on a target file yet; load the file through it");
+    }
   }
 
   static std::string comparable(std::string host) {

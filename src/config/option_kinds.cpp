@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include <yaml-cpp/yaml.h>
+
 #include "keyferry/base/bytes.hpp"
 #include "keyferry/config/option_value.hpp"
 
@@ -97,7 +99,7 @@ OptionDef address_option(std::string name, EndOptions Options::*end, std::string
   def.what = std::move(what);
   def.range =
       "redis://[user[:password]@]host:port[,host:port...], rediss:// for TLS, "
-      "redis-sentinel://host:port[,host:port...]/master-name or unix:///path";
+      "redis-sentinel://host:port[,host:port...]/master-name, unix:///path or file:///path";
   def.set = [end](Options& options, const std::string& value) {
     Result<Uri> uri = parse_uri(value);
     if (!uri) return uri.error().what;
@@ -128,6 +130,106 @@ OptionDef listen_option(std::string name, Access<std::string> access, std::strin
     return std::string();
   };
   def.show = [access](const Options& options) { return read(access, options); };
+  return def;
+}
+
+namespace {
+
+// The flow form of a list or a map; what is wrong goes to `problem`.
+YAML::Node flow_value(const std::string& text, std::string& problem) {
+  try {
+    return YAML::Load(text);
+  } catch (const YAML::Exception&) {
+    problem = "is not well-formed: " + shown_value(text);
+    return YAML::Node();
+  }
+}
+
+template <class Container>
+std::string flow_text(const Container& items, const char* empty) {
+  if (items.empty()) return empty;
+  YAML::Emitter out;
+  out << YAML::Flow << items;
+  return out.c_str();
+}
+
+}  // namespace
+
+OptionDef list_option(std::string name, Access<std::vector<std::string>> access, ItemCheck check,
+                      std::string range, std::string what) {
+  OptionDef def;
+  def.name = std::move(name);
+  def.what = std::move(what);
+  def.range = std::move(range);
+  def.is_structured = true;
+  def.set = [access, check](Options& options, const std::string& text) {
+    std::vector<std::string> items;
+    if (!text.starts_with('[')) {
+      if (!text.empty()) items.push_back(text);
+    } else {
+      std::string problem;
+      const YAML::Node list = flow_value(text, problem);
+      if (!problem.empty()) return problem;
+      if (!list.IsSequence()) return std::string("expected a list, like [a, b]");
+      for (const YAML::Node& item : list) {
+        if (!item.IsScalar()) return std::string("expected a list of single values");
+        items.push_back(item.Scalar());
+      }
+    }
+    for (const std::string& item : items) {
+      if (item.empty()) return std::string("holds an empty item");
+      const std::string wrong = check ? check(item) : std::string();
+      if (!wrong.empty()) return fmt::format("{}: {}", shown_value(item), wrong);
+    }
+    access(options) = std::move(items);
+    return std::string();
+  };
+  def.show = [access](const Options& options) { return flow_text(read(access, options), "[]"); };
+  return def;
+}
+
+OptionDef map_option(std::string name, Access<std::map<std::string, std::string>> access,
+                     ItemCheck check_name, ItemCheck check_value, std::string range,
+                     std::string what) {
+  OptionDef def;
+  def.name = std::move(name);
+  def.what = std::move(what);
+  def.range = std::move(range);
+  def.is_structured = true;
+  def.set = [access, check_name, check_value](Options& options, const std::string& text) {
+    std::string problem;
+    const YAML::Node map = flow_value(text, problem);
+    if (!problem.empty()) return problem;
+    if (!map.IsMap()) return std::string("expected a map, like {a: b}");
+    std::map<std::string, std::string> items;
+    for (const auto& entry : map) {
+      if (!entry.first.IsScalar() || !entry.second.IsScalar())
+        return std::string("expected a map of single values");
+      const std::string item = entry.first.Scalar();
+      const std::string value = entry.second.Scalar();
+      std::string wrong = check_name ? check_name(item) : std::string();
+      if (wrong.empty() && check_value) wrong = check_value(value);
+      if (!wrong.empty()) return fmt::format("{}: {}", shown_value(item + ": " + value), wrong);
+      if (!items.emplace(item, value).second)
+        return fmt::format("{} is given twice", shown_value(item));
+    }
+    access(options) = std::move(items);
+    return std::string();
+  };
+  def.show = [access](const Options& options) { return flow_text(read(access, options), "{}"); };
+  return def;
+}
+
+OptionDef checked_option(std::string name, Access<std::string> access, ItemCheck check,
+                         std::string range, std::string what) {
+  OptionDef def =
+      text_option(std::move(name), access, Empty::refused, std::move(range), std::move(what));
+  def.set = [access, check](Options& options, const std::string& text) {
+    const std::string wrong = check(text);
+    if (!wrong.empty()) return fmt::format("{} {}", shown_value(text), wrong);
+    access(options) = text;
+    return std::string();
+  };
   return def;
 }
 

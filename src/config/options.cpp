@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "keyferry/config/option_kinds.hpp"
+#include "rule_options.hpp"
 
 namespace keyferry {
 namespace {
@@ -92,6 +93,39 @@ void add_source(Table& table) {
   table.push_back(text_option(
       "source.psync_command", [](Options& o) -> std::string& { return o.source_psync_command; },
       Empty::refused, "command", "How PSYNC is called on the source, should it be renamed there."));
+  table.push_back(choice_option<SourceMode>(
+      "source.mode", [](Options& o) -> SourceMode& { return o.source_mode; },
+      {{"auto", SourceMode::automatic}, {"psync", SourceMode::psync}, {"scan", SourceMode::scan}},
+      "How the source is read: as a replica, by SCAN and keyspace notifications, or as a replica "
+      "where it allows that."));
+  table.push_back(boolean(
+      "source.prefer_replica", [](Options& o) -> bool& { return o.source_prefer_replica; },
+      "Scan mode: read a cluster from a replica of each master, where there is one."));
+}
+
+void add_scan(Table& table) {
+  table.push_back(integer_option(
+      "source.scan.count", [](Options& o) -> std::int64_t& { return o.source_scan_count; },
+      {1, 100000}, "keys", "Scan mode: how many keys one round trip asks for."));
+  table.push_back(boolean(
+      "source.scan.enable_notifications",
+      [](Options& o) -> bool& { return o.source_scan_enable_notifications; },
+      "Scan mode: set notify-keyspace-events at the source where it lacks something, and put it "
+      "back at the end; false ends the run instead."));
+  table.push_back(choice_option<ScanProbe>(
+      "source.scan.probe", [](Options& o) -> ScanProbe& { return o.source_scan_probe; },
+      {{"auto", ScanProbe::automatic}, {"always", ScanProbe::always}, {"never", ScanProbe::never}},
+      "Scan mode: write a key of ours to the source to see that its events arrive; auto where "
+      "CONFIG GET is not allowed."));
+  table.push_back(integer_option(
+      "source.scan.check_ms", [](Options& o) -> std::int64_t& { return o.source_scan_check_ms; },
+      {10, 2000}, "milliseconds",
+      "Scan mode: how often to look for what no event tells, such as FLUSHALL."));
+  table.push_back(integer_option(
+      "source.scan.reconcile_s",
+      [](Options& o) -> std::int64_t& { return o.source_scan_reconcile_s; }, {0, year_s},
+      "seconds, 0 = never",
+      "Scan mode: how often to remove keys of the target that the source does not have."));
 }
 
 void add_target(Table& table) {
@@ -135,6 +169,11 @@ void add_delivery(Table& table) {
       "delivery.lease_s", [](Options& o) -> std::int64_t& { return o.delivery_lease_s; }, {1, 3600},
       "seconds",
       "How long a silent instance keeps its right to write; then another one may take over."));
+  table.push_back(size_option(
+      "delivery.retain_bytes", [](Options& o) -> std::int64_t& { return o.delivery_retain_bytes; },
+      {0, 64 * tebibyte},
+      "How much of the stream is kept (spool.dir) after it was applied, for a target that loses "
+      "what it had acknowledged."));
   table.push_back(choice_option<LostHistory>(
       "delivery.on_lost_history",
       [](Options& o) -> LostHistory& { return o.delivery_on_lost_history; },
@@ -199,12 +238,30 @@ void add_limits(Table& table) {
       "limits.memory_max_bytes",
       [](Options& o) -> std::int64_t& { return o.limits_memory_max_bytes; },
       {4 * mebibyte, tebibyte}, "Memory for queued and unanswered data."));
+  table.push_back(integer_option(
+      "limits.target_ops_per_s",
+      [](Options& o) -> std::int64_t& { return o.limits_target_ops_per_s; }, {0, tebibyte},
+      "per second, 0 = no limit",
+      "Commands and snapshot keys for the target; POST /limits changes it while the link runs."));
+  table.push_back(size_option(
+      "limits.target_bytes_per_s",
+      [](Options& o) -> std::int64_t& { return o.limits_target_bytes_per_s; }, {0, tebibyte},
+      "Bytes per second to the target, 0 = no limit; POST /limits changes it while the link "
+      "runs."));
+  table.push_back(size_option(
+      "limits.source_bytes_per_s",
+      [](Options& o) -> std::int64_t& { return o.limits_source_bytes_per_s; }, {0, tebibyte},
+      "Bytes per second from the source, 0 = no limit; POST /limits changes it while the link "
+      "runs."));
   table.push_back(boolean(
       "spool.enabled", [](Options& o) -> bool& { return o.spool_enabled; },
       "Keep on disk what the target cannot take yet, so that the source never has to wait."));
   table.push_back(text_option(
-      "spool.dir", [](Options& o) -> std::string& { return o.spool_dir; }, Empty::refused, "path",
-      "Directory of the spool; created when needed."));
+      "spool.dir", [](Options& o) -> std::string& { return o.spool_dir; }, Empty::allowed,
+      "path, \"\" = ./keyferry-spool",
+      "Directory of the spool; created when needed. When it is given, the stream is kept there as "
+      "it "
+      "is received, so that a restart does not depend on the source's backlog."));
   table.push_back(size_option(
       "spool.max_bytes", [](Options& o) -> std::int64_t& { return o.spool_max_bytes; },
       {mebibyte, 64 * tebibyte}, "Disk space that the spool may use."));
@@ -282,9 +339,12 @@ const std::vector<OptionDef>& option_table() {
   static const Table table = [] {
     Table rows;
     add_source(rows);
+    add_scan(rows);
     add_target(rows);
+    add_file_options(rows);
     add_snapshot(rows);
     add_transfer(rows);
+    add_rule_options(rows);
     add_limits(rows);
     add_operation(rows);
     add_cutover(rows);

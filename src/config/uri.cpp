@@ -11,8 +11,9 @@ namespace {
 
 constexpr std::string_view accepted_forms =
     "write redis://[user:password@]host:port (rediss:// for TLS), "
-    "redis-sentinel://host:port/master-name, unix:///path or host:port";
+    "redis-sentinel://host:port/master-name, unix:///path, file:///path or host:port";
 
+constexpr std::string_view standard_input = "-";
 constexpr std::uint16_t sentinel_port = 26379;
 constexpr std::size_t max_master_name_bytes = 255;
 
@@ -251,22 +252,32 @@ Error parse_unix(std::string_view rest, Uri& uri) {
   return {};
 }
 
+Error parse_file(std::string_view rest, Uri& uri) {
+  uri.kind = Uri::Kind::file;
+  if (rest.empty() || rest[0] != '/')
+    return usage("file:// takes no host and needs an absolute path: file:///backup/dump.rdb");
+  std::optional<std::string> path = percent_decoded(rest);
+  if (!path || path->find('\0') != std::string::npos)
+    return usage("the file's path holds a '%' that is not followed by two hex digits (%25)");
+  uri.path = std::move(*path);
+  return {};
+}
+
 struct Scheme {
   std::string_view name;
-  Error (*parse)(std::string_view rest, Uri& uri);  // null: not available yet
-  std::string_view what;
+  Error (*parse)(std::string_view rest, Uri& uri);
 };
 constexpr std::array<Scheme, 10> schemes = {{
-    {"redis", parse_tcp, ""},
-    {"valkey", parse_tcp, ""},
-    {"unix", parse_unix, ""},
-    {"rediss", parse_tls, ""},
-    {"valkeys", parse_tls, ""},
-    {"redis-sentinel", parse_sentinel, ""},
-    {"rediss-sentinel", parse_sentinel_tls, ""},
-    {"valkey-sentinel", parse_sentinel, ""},
-    {"valkeys-sentinel", parse_sentinel_tls, ""},
-    {"file", nullptr, "a file as an end"},
+    {"redis", parse_tcp},
+    {"valkey", parse_tcp},
+    {"unix", parse_unix},
+    {"rediss", parse_tls},
+    {"valkeys", parse_tls},
+    {"redis-sentinel", parse_sentinel},
+    {"rediss-sentinel", parse_sentinel_tls},
+    {"valkey-sentinel", parse_sentinel},
+    {"valkeys-sentinel", parse_sentinel_tls},
+    {"file", parse_file},
 }};
 
 }  // namespace
@@ -277,6 +288,11 @@ Result<Uri> parse_uri(std::string_view text) {
     if (c >= 0 && c <= ' ') return usage("the address holds a space or a control character");
   }
   Uri uri;
+  if (text == standard_input) {
+    uri.kind = Uri::Kind::file;
+    uri.path = text;
+    return uri;
+  }
   const std::size_t colon = text.find("://");
   if (colon == std::string_view::npos) {
     if (text.find('@') != std::string_view::npos) {
@@ -288,9 +304,6 @@ Result<Uri> parse_uri(std::string_view text) {
   }
   for (const Scheme& scheme : schemes) {
     if (text.substr(0, colon) != scheme.name) continue;
-    if (scheme.parse == nullptr) {
-      return usage(fmt::format("{}:// ({}) is not available yet", scheme.name, scheme.what));
-    }
     Error error = scheme.parse(text.substr(colon + 3), uri);
     if (error) return error;
     return uri;
@@ -299,6 +312,8 @@ Result<Uri> parse_uri(std::string_view text) {
 }
 
 std::string redacted(const Uri& uri) {
+  if (uri.kind == Uri::Kind::file)
+    return uri.path == standard_input ? uri.path : "file://" + uri.path;
   std::string user_info;
   if (!uri.password.empty()) {
     user_info = percent_encoded(uri.user) + ":***@";

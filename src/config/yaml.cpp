@@ -31,6 +31,35 @@ std::vector<std::string> group_names() {
   return {groups.begin(), groups.end()};
 }
 
+// In one line, however it was written; what is deeper keeps its form.
+std::string flow_text(const YAML::Node& value) {
+  YAML::Emitter out;
+  const auto put = [&out](const YAML::Node& item) {
+    if (item.IsScalar()) {
+      out << YAML::DoubleQuoted << item.Scalar();  // plain, "k?" would not be read again
+    } else {
+      out << item;
+    }
+  };
+  out << YAML::Flow;
+  if (value.IsSequence()) {
+    out << YAML::BeginSeq;
+    for (const YAML::Node& item : value)
+      put(item);
+    out << YAML::EndSeq;
+  } else {
+    out << YAML::BeginMap;
+    for (const auto& entry : value) {
+      out << YAML::Key;
+      put(entry.first);
+      out << YAML::Value;
+      put(entry.second);
+    }
+    out << YAML::EndMap;
+  }
+  return out.c_str();
+}
+
 // Takes note of where a document starts and of nothing else.
 class DocumentStart final : public YAML::EventHandler {
  public:
@@ -117,6 +146,8 @@ class Reader {
         problem(mark, fmt::format("{}: given twice (first in line {})", name, lines_[name]));
       } else if (entry.second.IsNull()) {
         problem(mark, name + ": has no value (write \"\" for an empty one)");
+      } else if (!entry.second.IsScalar() && find_option(name)->is_structured) {
+        settings_.push_back({name, flow_text(entry.second), place(mark)});
       } else if (!entry.second.IsScalar()) {
         problem(mark, name + ": expected one value, not a list or a map");
       } else {

@@ -25,6 +25,10 @@ std::int64_t to_int(ByteView text) {
 }  // namespace
 
 std::int64_t replica_output_limit(ByteView config_value) {
+  return output_limit(config_value, "replica", "slave");
+}
+
+std::int64_t output_limit(ByteView config_value, ByteView name, ByteView old_name) {
   std::vector<ByteView> words;
   while (!config_value.empty()) {
     const std::size_t space = std::min(config_value.find(' '), config_value.size());
@@ -32,13 +36,30 @@ std::int64_t replica_output_limit(ByteView config_value) {
     config_value.remove_prefix(std::min(space + 1, config_value.size()));
   }
   for (std::size_t i = 0; i + 2 < words.size(); ++i) {
-    if (words[i] != "slave" && words[i] != "replica") continue;
+    if (words[i] != name && words[i] != old_name) continue;
     const std::int64_t hard = to_int(words[i + 1]);
     const std::int64_t soft = to_int(words[i + 2]);
     if (hard == 0 || soft == 0) return std::max(hard, soft);
     return std::min(hard, soft);
   }
   return default_limit_bytes;
+}
+
+SourceHistory read_history(ByteView info) {
+  SourceHistory out;
+  out.replid = info_field(info, "master_replid");
+  out.offset = to_int(info_field(info, "master_repl_offset"));
+  out.replid2 = info_field(info, "master_replid2");
+  if (const ByteView second = info_field(info, "second_repl_offset"); !second.empty())
+    out.second_offset = to_int(second);
+  out.backlog_bytes = to_int(info_field(info, "repl_backlog_size"));
+  return out;
+}
+
+// As masterTryPartialResynchronization() of Redis 7.0 judges PSYNC, but for the backlog's size.
+bool SourceHistory::holds(const ReplicationPosition& position) const {
+  if (position.replid == replid) return position.offset <= offset;
+  return position.replid == replid2 && position.offset + 1 <= second_offset;
 }
 
 Observer::Observer(const asio::any_io_executor& executor, const EndOptions& options)
@@ -54,7 +75,10 @@ Task<Error> Observer::open(ServerIdentity& identity) {
   const Bytes info = make_command({"INFO"});
   auto reply = co_await connection_.call(info, Millis(options_.connect_timeout_ms));
   if (!reply) co_return reply.error();
-  if (!reply->is_error()) identity = read_identity(reply->text);
+  if (!reply->is_error()) {
+    identity = read_identity(reply->text);
+    history_ = read_history(reply->text);
+  }
   open_ = true;
   co_return co_await read_limit();
 }
@@ -102,18 +126,17 @@ Task<Error> Observer::read_offset() {
   const Bytes command = make_command({"INFO", "replication"});
   auto reply = co_await connection_.call(command, Millis(options_.connect_timeout_ms));
   if (!reply) co_return reply.error();
-  const ByteView text = info_field(reply->text, "master_repl_offset");
-  if (text.empty())
+  if (info_field(reply->text, "master_repl_offset").empty())
     co_return Error(Errc::unreachable, "INFO replication shows no offset: " + escaped(reply->text));
-  const Offset offset = to_int(text);
+  SourceHistory read = read_history(reply->text);
   const TimePoint now = Clock::now();
-  if (read_at_ && offset >= offset_) {
+  if (read_at_ && read.offset >= history_.offset) {
     const std::int64_t ms = std::max<std::int64_t>(1, elapsed_ms(*read_at_, now));
-    growth_bytes_per_s_ = (offset - offset_) * 1000 / ms;
+    growth_bytes_per_s_ = (read.offset - history_.offset) * 1000 / ms;
   }
-  offset_ = offset;
+  history_ = std::move(read);
   read_at_ = now;
-  if (on_reading) on_reading(std::string(info_field(reply->text, "master_replid")), offset, now);
+  if (on_reading) on_reading(history_.replid, history_.offset, now);
   co_return Error();
 }
 
@@ -123,7 +146,7 @@ SourcePressure Observer::pressure(Offset received, TimePoint now) const {
   out.growth_bytes_per_s = growth_bytes_per_s_;
   // A reading that is older than a few seconds says nothing about now.
   if (read_at_ && elapsed_ms(*read_at_, now) < 5000)
-    out.buffered_bytes = std::max<Offset>(0, offset_ - received);
+    out.buffered_bytes = std::max<Offset>(0, history_.offset - received);
   return out;
 }
 

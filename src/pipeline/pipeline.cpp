@@ -16,7 +16,7 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
     : executor_(executor),
       options_(options),
       board_(board),
-      spool_(options.spool_dir, options.spool_max_bytes),
+      spool_(options.spool_folder(), options.spool_max_bytes),
       intake_(executor, budget_, options.spool_enabled ? &spool_ : nullptr,
               std::min(intake_max_bytes, options.limits_memory_max_bytes / 8)),
       psync_(executor, options.source, options.source_psync_command, budget_, intake_, source_),
@@ -28,21 +28,32 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
       halt_(executor),
       resumed_(executor),
       window_(budget_),
-      gate_(executor) {}
+      gate_(executor) {
+  if (options.source.uri.kind == Uri::Kind::file)
+    file_.emplace(executor, options.source, budget_, intake_, source_);
+}
 
 Task<Error> Pipeline::run() {
   began_ = rate_at_ = logged_at_ = Clock::now();
+  ops_limit_.set(options_.limits_target_ops_per_s);
+  bytes_limit_.set(options_.limits_target_bytes_per_s);
+  source_limit_.set(options_.limits_source_bytes_per_s);
+  psync_.throttle = [this](std::size_t bytes) { return source_wait(bytes); };
   publish(began_);
+  scope_.spawn(report());  // from here on: a standby that waits for the lease is alive
   Error error = co_await open_ends();
+  if (!error && !file_) error = co_await open_kept_stream();
   if (error) {
     finish(std::move(error));
     Error ignored = co_await sink_.run();  // lanes may have been started
     co_await hand_back();
     co_await sink_.restore_target();
+    ignored = co_await scope_.join();
     publish(Clock::now());
     co_return result_;
   }
   psync_.announced_port = announced_port;
+  psync_.on_history = [this](const std::string& replid) { enter_history(replid); };
   psync_.pressure = [this] {
     // While paused nothing makes room: what memory cannot take goes to the spool at once, rather
     // than piling up at the source.
@@ -57,6 +68,7 @@ Task<Error> Pipeline::run() {
     if (in_stream_ && replid == source_.replid) sink_.note_source_offset(offset);
     if (readings_.size() < readings_max) readings_.emplace_back(offset, now);
     on_progress();
+    tell_backlog();
     check_goal(now);
   };
   // Often where something hangs on it: the source's output buffer while we cannot keep up, or the
@@ -75,13 +87,14 @@ Task<Error> Pipeline::run() {
   if (const auto record = sink_.resumable()) resume_at(*record);
 
   scope_.on_error([this](const Error& first) { finish(first); });
-  scope_.spawn(report());
-  scope_.spawn(observer_.run());
+  if (!file_) scope_.spawn(observer_.run());
   scope_.spawn(carry_out());
   scope_.spawn(decode());
   scope_.spawn(follow_source());
-  if (sink_.is_exactly_once()) scope_.spawn(heal());
+  if (sink_.is_exactly_once() && !file_) scope_.spawn(heal());
+  if (kept_) scope_.spawn(kept_->run());
   error = co_await scope_.join();
+  if (puts_off_expiry()) co_await settle_expiries();
   co_await hand_back();
   co_await sink_.restore_target();
   publish(Clock::now());
@@ -90,12 +103,15 @@ Task<Error> Pipeline::run() {
 
 // Reaches both ends and makes sure that they are not the same.
 Task<Error> Pipeline::open_ends() {
+  if (Error wrong = compile_rules()) co_return wrong;
+  if (file_) co_return co_await open_files();
   ServerIdentity source;
   Error error = co_await observer_.open(source);
   if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
   if (source.is_cluster)
     log_warn("the source is one node of a cluster; only its own slots will be copied");
   error = co_await sink_.open();
+  if (!error) error = judge_rules();
   if (error) co_return error;
   error = co_await measure_clocks();
   if (error) co_return error;
@@ -129,7 +145,12 @@ Task<Error> Pipeline::measure_clocks() {
 }
 
 Task<Error> Pipeline::follow_source() {
-  Error error = co_await psync_.run();
+  Error error;
+  if (file_) {
+    error = co_await file_->run();
+  } else {
+    error = co_await psync_.run();
+  }
   if (!draining_) finish(std::move(error));
   co_return Error();
 }
@@ -146,35 +167,50 @@ Task<Error> Pipeline::decode() {
     auto item = co_await intake_.pop();
     if (!item) co_return item.error();
     is_decoding_ = true;
-    while ((paused_ || gate_closed_) && !finished_) {
-      is_decoding_ = false;
-      if (paused_) {
-        co_await resumed_.wait();
-      } else {
-        co_await gate_.wait();
-      }
-      is_decoding_ = true;
-    }
+    co_await wait_for_leave();
     Error error;
     if (auto* start = std::get_if<Intake::FullSync>(&*item)) {
       if (start->frame) {
+        const bool is_absent = start->frame->is_absent;
         error = co_await begin_snapshot(std::move(*start));
+        if (!error && is_absent) error = co_await end_snapshot(Clock::now());
       } else {
         error = co_await begin_stream(std::move(*start));
       }
     } else if (auto* chunk = std::get_if<Intake::Chunk>(&*item)) {
-      if (in_snapshot_) {
+      if (chunk->begins_file) error = begin_file();
+      if (error) {
+        // Told below.
+      } else if (in_snapshot_) {
         error = co_await decode_snapshot(*chunk);
-      } else if (!resume_) {  // else it is of a stream that will begin again elsewhere
-
+      } else if (resume_) {
+        // Of a stream that will begin again elsewhere.
+      } else if (is_limited()) {
+        error = co_await decode_limited(*chunk);
+      } else {
         error = co_await decode_stream(chunk->slab, chunk->bytes, chunk->received);
       }
+    } else if (std::holds_alternative<Intake::Ended>(*item)) {
+      error = end_files();
     } else {
       co_return Error();
     }
     is_decoding_ = false;
     if (error && error.is(Errc::cancelled)) co_return Error();
-    if (error) co_return error;
+    if (error) co_return place(std::move(error));
+  }
+}
+
+// While paused, and while keys are copied at a known offset, nothing is decoded.
+Task<void> Pipeline::wait_for_leave() {
+  while ((paused_ || gate_closed_) && !finished_) {
+    is_decoding_ = false;
+    if (paused_) {
+      co_await resumed_.wait();
+    } else {
+      co_await gate_.wait();
+    }
+    is_decoding_ = true;
   }
 }
 
@@ -188,10 +224,14 @@ Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint rece
     psync_.ack_now();
   }
   if (auto batch = decoder_.take()) {
+    transform_.apply(*batch);
+    if (is_limited()) spend_target(static_cast<std::int64_t>(batch->commands.size()), bytes.size());
+    if (puts_off_expiry()) put_off_expiries(*batch);
     batch->is_late = sink_.is_exactly_once() && is_late(from);
     error = co_await sink_.apply(std::move(batch));
     on_progress();
   }
+  if (!error && decoder_.has_ended()) error = end_files();
   co_return error;
 }
 
@@ -200,6 +240,7 @@ void Pipeline::on_progress() {
   if (!in_stream_) return;
   const TimePoint now = Clock::now();
   lag_.applied(watermark_.applied(), watermark_.oldest(now), now);
+  if (kept_) kept_->needed_from(sink_.recorded_offset());
   source_.ack_offset = options_.stream_ack == AckPolicy::applied ? watermark_.applied() : 0;
   if (getack_at_ && watermark_.applied() >= *getack_at_) {
     getack_at_.reset();
@@ -261,14 +302,16 @@ void Pipeline::abort() {
 void Pipeline::finish_received() {
   draining_ = true;
   psync_.stop_reading();
+  if (file_) file_->stop_reading();
   scope_.spawn(drain_received());
 }
 
 Task<Error> Pipeline::drain_received() {
   const TimePoint begin = Clock::now();
   while (!finished_) {
-    if (intake_.is_idle() && !is_decoding_) {
+    if (intake_.is_idle() && !is_decoding_ && !in_piece_) {
       if (in_snapshot_) sink_.flush_keys();
+      if (file_) give_up_suspects();
       if (sink_.is_idle() && sink_.suspects().empty()) sink_.checkpoint();
       if (sink_.is_idle() && (in_snapshot_ || sink_.is_recorded())) break;
     }
@@ -280,6 +323,8 @@ Task<Error> Pipeline::drain_received() {
     co_await halt_.wait_for(Millis(5));
   }
   if (in_snapshot_) log_warn("stopped inside the snapshot: the target is incomplete");
+  if (expired_keys_ > 0)
+    log_warn("keys had expired here before their expiry was put off: count={}", expired_keys_);
   if (in_stream_) {
     on_progress();
     psync_.ack_now();
@@ -294,7 +339,9 @@ void Pipeline::finish(Error error) {
   finished_ = true;
   result_ = std::move(error);
   intake_.close();
+  if (kept_) kept_->close();
   psync_.stop();
+  if (file_) file_->stop();
   observer_.stop();
   sink_.stop();
   copier_.stop();

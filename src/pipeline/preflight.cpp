@@ -54,17 +54,37 @@ bool is_exactly_once(const Options& options) {
   return options.delivery_mode == Delivery::exactly_once;
 }
 
+// A file has no role, no rights and no clock.
+void PreflightJudge::source_file() {
+  if (source().problem.empty()) return ok("source.file", source().address + ": " + source().info);
+  fail("source.file", source().problem, "check source.uri and the files");
+  findings_.back().is_fatal = true;
+}
+
+void PreflightJudge::target_file() {
+  if (facts_.target_file_problem.empty())
+    return ok("target.file", redacted(options_.target.uri) + " can be written");
+  fail("target.file", facts_.target_file_problem, "choose another target.uri");
+}
+
 std::vector<Finding> PreflightJudge::run() {
-  reach(source(), "source");
+  const bool from_file = options_.source.uri.kind == Uri::Kind::file;
+  if (from_file) {
+    source_file();
+  } else {
+    reach(source(), "source");
+  }
   for (const ServerFacts& target : facts_.targets)
     reach(target, "target");
-  const bool has_source = source().problem.empty();
+  const bool has_source = source().problem.empty() && !from_file;
   const bool has_targets =
       !facts_.targets.empty() && std::all_of(facts_.targets.begin(), facts_.targets.end(),
                                              [](const auto& one) { return one.problem.empty(); });
+  if (options_.target.uri.kind == Uri::Kind::file) target_file();
   if (has_source) {
     source_role();
-    rights(source(), "source", commands_needed_at_source(options_));
+    source_mode();
+    rights(source(), "source", commands_needed_at_source(options_, must_scan(source(), options_)));
   }
   if (has_targets) {
     target_role();
@@ -83,7 +103,11 @@ std::vector<Finding> PreflightJudge::run() {
     lossy_types();
     modules();
   }
-  if (has_source) {
+  if (has_source && must_scan(source(), options_)) {
+    notifications();
+    subscriber_buffer();
+    clock(source(), "source");
+  } else if (has_source) {
     backlog();
     output_buffer();
     diskless();
@@ -186,12 +210,13 @@ void PreflightJudge::spool() {
                 "spool.enabled: true");
   }
   if (!facts_.spool.problem.empty()) {
-    return fail("spool", fmt::format("{}: {}", options_.spool_dir, facts_.spool.problem),
+    return fail("spool", fmt::format("{}: {}", options_.spool_folder(), facts_.spool.problem),
                 "set spool.dir to a folder that we may write");
   }
   const auto wanted = static_cast<std::uint64_t>(options_.spool_max_bytes);
-  const std::string text = fmt::format("{}: {} free, spool.max_bytes is {}", options_.spool_dir,
-                                       shown_bytes(facts_.spool.free_bytes), shown_bytes(wanted));
+  const std::string text =
+      fmt::format("{}: {} free, spool.max_bytes is {}", options_.spool_folder(),
+                  shown_bytes(facts_.spool.free_bytes), shown_bytes(wanted));
   if (facts_.spool.free_bytes >= wanted) return ok("spool", text);
   if (facts_.spool.free_bytes < static_cast<std::uint64_t>(64 * mebibyte)) {
     return fail("spool", text, "set spool.dir to a disk with room");
@@ -223,7 +248,21 @@ const char* to_string(Grade verdict) {
   return "fail";
 }
 
-std::vector<NeededCommand> commands_needed_at_source(const Options& options) {
+std::vector<NeededCommand> commands_needed_at_source(const Options& options, bool scans) {
+  const std::string key = "keyferry-check";
+  if (scans) {
+    return {{"PING", {"PING"}},
+            {"INFO", {"INFO"}},
+            {"SCAN", {"SCAN", "0"}},
+            {"TYPE", {"TYPE", key}},
+            {"DUMP", {"DUMP", key}},
+            {"PTTL", {"PTTL", key}},
+            {"PSUBSCRIBE", {"PSUBSCRIBE", "__keyevent@*__:*"}, options.stream_enabled},
+            {"PEXPIRETIME", {"PEXPIRETIME", key}, false},
+            {"MEMORY USAGE", {"MEMORY", "USAGE", key}, false},
+            {"CONFIG GET", {"CONFIG", "GET", "notify-keyspace-events"}, false},
+            {"CLIENT SETNAME", {"CLIENT", "SETNAME", key}, false}};
+  }
   return {{"PING", {"PING"}},
           {"INFO", {"INFO"}},
           {"REPLCONF", {"REPLCONF", "capa", "eof"}},

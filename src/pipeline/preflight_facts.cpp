@@ -5,10 +5,13 @@
 #include <set>
 
 #include <boost/asio/this_coro.hpp>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include "keyferry/net/connection.hpp"
 #include "keyferry/resp/reply_parser.hpp"
+#include "keyferry/sink/file_sink.hpp"
+#include "keyferry/source/file_set.hpp"
 
 namespace keyferry {
 namespace {
@@ -170,7 +173,9 @@ Task<void> gather_source(const Options& options, bool measure_writes, ServerFact
   const HostPort host =
       options.source.uri.hosts.empty() ? HostPort() : options.source.uri.hosts.front();
   Error error = co_await interview.open(host);
-  const std::vector<NeededCommand> needed = commands_needed_at_source(options);
+  std::vector<NeededCommand> needed = commands_needed_at_source(options, false);
+  for (NeededCommand& one : commands_needed_at_source(options, true))
+    needed.push_back(std::move(one));
   if (!error) error = co_await interview.ask_all(needed);
   if (!error && measure_writes) error = co_await interview.writes();
   facts.problem = error.what;
@@ -231,12 +236,24 @@ Task<void> gather_target(const Options& options, PreflightFacts& facts) {
   }
 }
 
+void look_at_files(const Options& options, ServerFacts& facts) {
+  facts.address = redacted(options.source.uri);
+  const auto files = find_files(options.source.uri);
+  if (!files) {
+    facts.problem = files.error().what;
+    return;
+  }
+  facts.info =
+      fmt::format("{}, {} file{}, {} bytes", files->is_append_only ? "append-only" : "snapshot",
+                  files->files.size(), files->files.size() == 1 ? "" : "s", files->size_bytes());
+}
+
 SpoolFacts look_at_spool(const Options& options) {
   SpoolFacts facts;
   if (!options.spool_enabled) return facts;
   std::error_code ec;
   // The folder is made when it is needed: look at the first one above it that is there.
-  std::filesystem::path folder = std::filesystem::absolute(options.spool_dir, ec);
+  std::filesystem::path folder = std::filesystem::absolute(options.spool_folder(), ec);
   while (!std::filesystem::exists(folder, ec) && folder.has_relative_path())
     folder = folder.parent_path();
   if (!std::filesystem::is_directory(folder, ec)) {
@@ -256,8 +273,16 @@ SpoolFacts look_at_spool(const Options& options) {
 }  // namespace
 
 Task<Error> gather_preflight(const Options& options, bool measure_writes, PreflightFacts& facts) {
-  co_await gather_source(options, measure_writes, facts.source);
-  co_await gather_target(options, facts);
+  if (options.source.uri.kind == Uri::Kind::file) {
+    look_at_files(options, facts.source);
+  } else {
+    co_await gather_source(options, measure_writes, facts.source);
+  }
+  if (options.target.uri.kind == Uri::Kind::file) {
+    facts.target_file_problem = FileSink(options).open().what;
+  } else {
+    co_await gather_target(options, facts);
+  }
   facts.spool = look_at_spool(options);
   co_return Error();
 }

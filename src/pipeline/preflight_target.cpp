@@ -1,11 +1,13 @@
 // The rules about the target: whether it takes writes, has room, and knows what the source has.
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "keyferry/pipeline/preflight_judge.hpp"
 #include "keyferry/resp/reply_parser.hpp"
+#include "keyferry/transform/transform.hpp"
 
 namespace keyferry {
 namespace {
@@ -131,14 +133,17 @@ void PreflightJudge::enough_replicas() {
 }
 
 void PreflightJudge::databases() {
-  std::vector<int> used;
-  for (const auto& [db, keys] : keys_by_db(source()))
-    used.push_back(db);
-  const int highest = used.empty() ? 0 : used.back();
+  const Result<Transform> rules = Transform::compile(options_);
+  if (!rules) return fail("rules", rules.error().what, "correct filter, databases or transform");
+  std::set<int> used;
+  for (const auto& [db, keys] : keys_by_db(source())) {
+    if (rules->filter().on_database(db).keeps()) used.insert(rules->remap().db(db));
+  }
+  const int highest = used.empty() ? 0 : *used.rbegin();
   if (facts_.target_is_cluster && highest > 0) {
     return fail("target.databases",
                 fmt::format("the source uses database {}, a cluster has only 0", highest),
-                "choose a standalone target");
+                "choose a standalone target, or databases.map and databases.prefix");
   }
   const auto count = setting(facts_.targets.front(), "databases");
   if (count && leading_number(*count) <= highest) {

@@ -1,26 +1,14 @@
 // Pipeline: phases, the published status, and the progress line in the log.
 #include "keyferry/base/log.hpp"
+#include "keyferry/pipeline/file_progress.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
+#include "keyferry/pipeline/sink_status.hpp"
 
 namespace keyferry {
 namespace {
 
 constexpr Millis publish_interval{100};
 constexpr std::int64_t log_interval_ms = 5000;
-
-std::vector<NamedCount> named(const std::map<std::string, std::uint64_t, std::less<>>& counts) {
-  std::vector<NamedCount> out;
-  for (const auto& [name, count] : counts)
-    out.push_back({name, count});
-  return out;
-}
-
-std::string host_port(const Uri& uri) {
-  if (uri.hosts.empty()) return uri.path;
-  if (!uri.sentinel_master.empty()) return uri.sentinel_master;
-  const HostPort& host = uri.hosts.front();
-  return to_string(Endpoint{host.host, host.port});
-}
 
 }  // namespace
 
@@ -68,7 +56,7 @@ void Pipeline::publish(TimePoint now) {
   s.snapshot_bytes_done = reader_ ? reader_->offset() : 0;
   s.snapshot_bytes_total = full_sync_.frame ? full_sync_.frame->length : std::nullopt;
   if (in_snapshot_ && keys_total_ > 0 && s.snapshot_keys_done > 0) {
-    const double done = static_cast<double>(s.snapshot_keys_done);
+    const double done = static_cast<double>(s.snapshot_keys_done + snapshot_filtered_);
     const double left = std::max(0.0, static_cast<double>(keys_total_) - done);
     s.snapshot_eta_s = left * static_cast<double>(elapsed_ms(snapshot_began_, now)) / 1000 / done;
   }
@@ -84,45 +72,36 @@ void Pipeline::publish(TimePoint now) {
   }
   s.commands_per_s = commands_per_s_;
   s.bytes_per_s = bytes_per_s_;
-  s.commands_applied = s.applied = sink.applied;
-  s.filtered = sink.filtered;
-  s.skipped = s.dead_letters = sink.skipped;
-  s.failed = sink.failed;
-  s.retried = sink.retried;
-  s.redirected = sink.redirected;
+  describe_sink(sink_, s);
+  s.limits = {ops_limit_.per_second(), bytes_limit_.per_second(), source_limit_.per_second()};
+  s.filtered += transform_.filtered();
+  for (std::size_t i = 1; i < filter_reasons && transform_.is_active(); ++i) {
+    if (const std::uint64_t count = transform_.counts()[i])
+      s.filtered_by.push_back({to_string(static_cast<FilterReason>(i)), count});
+  }
   s.source_reconnects = source_.reconnects;
-  s.target_reconnects = sink_.reconnects();
   s.reconnects = s.source_reconnects + s.target_reconnects;
   s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;
-  s.transactions_split = sink.transactions_split;
   s.suspect_keys = sink_.suspects().size();
-  s.healed_keys = sink.healed_keys;
   s.source_bytes = source_.source_bytes;
-  s.target_bytes = sink_.sent_bytes();
-  s.redirects = named(sink.redirects);
-  s.errors = named(sink.errors);
-  s.cross_slot = named(sink.cross_slot);
   s.apply_latency = latency_;
   s.memory_used_bytes = budget_.used_bytes;
   s.memory_max_bytes = static_cast<std::uint64_t>(options_.limits_memory_max_bytes);
-  s.spool_used_bytes = static_cast<std::uint64_t>(spool_.unread_bytes());
+  s.spool_used_bytes =
+      static_cast<std::uint64_t>(spool_.unread_bytes() + (kept_ ? kept_->disk_bytes() : 0));
   s.spool_max_bytes = static_cast<std::uint64_t>(spool_.max_bytes());
-  s.source = host_port(options_.source.uri);
+  s.source = shown_host(options_.source.uri);
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
   s.is_streaming = in_stream_;
+  if (file_) show_file_progress(*file_, s);
   s.cutover = cutover_;
-  for (const auto& lane : sink_.lanes()) {
-    s.lanes.push_back({to_string(Endpoint{lane->target().host, lane->target().port}),
-                       lane->queued(), lane->in_flight()});
-  }
   if (result_) {
     s.last_error = result_.what;
-  } else if (!sink.last_error.empty()) {
-    s.last_error = sink.last_error;
-  } else if (!source_.last_error.empty()) {
+  } else if (!s.last_error && !source_.last_error.empty()) {
     s.last_error = source_.last_error;
   }
+  s.last_dead_letters = sink.last_dead_letters;
   s.published_ms = std::chrono::duration_cast<Millis>(now.time_since_epoch()).count();
   board_.publish(std::move(status));
 }
@@ -131,7 +110,7 @@ void Pipeline::log_progress(TimePoint now) {
   logged_at_ = now;
   has_logged_ = true;
   if (!logs_progress) return;
-  const auto lag = lag_.lag_bytes(now);
+  const auto lag = file_ ? board_.read()->lag_bytes : lag_.lag_bytes(now);
   if (in_snapshot_) {
     log_info("progress: phase={} keys={}{} bytes={} commands_per_s={:.0f}", to_string(phase()),
              sink_.stats().snapshot_keys - keys_before_,

@@ -1,5 +1,7 @@
 // Pipeline: going on where the target's record says, and healing keys that the stream alone cannot
 // bring right.
+#include <algorithm>
+
 #include "keyferry/base/log.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 
@@ -17,17 +19,81 @@ constexpr Millis hand_back_limit{1000};
 
 }  // namespace
 
+// Where a directory for it is given, the received stream outlives us.
+Task<Error> Pipeline::open_kept_stream() {
+  if (!sink_.is_exactly_once() || !options_.spool_enabled || options_.spool_dir.empty())
+    co_return Error();
+  const std::string dir = options_.spool_dir + "/" + sink_.link();
+  const std::int64_t segment_bytes = KeptStream::segment_bytes_for(options_.spool_max_bytes);
+  const auto log = std::make_shared<std::shared_ptr<StreamLog>>();
+  std::function<Error()> work = [dir, segment_bytes, log] {
+    auto opened = StreamLog::open(dir, segment_bytes);
+    if (!opened) return opened.error();
+    *log = std::move(*opened);
+    return Error();
+  };
+  Error error = co_await run_in_pool(std::move(work));
+  if (error) co_return error;
+  kept_ = std::make_unique<KeptStream>(executor_, std::move(*log), options_.spool_max_bytes,
+                                       options_.delivery_retain_bytes);
+  intake_.keep_streams(*kept_);
+  co_return Error();
+}
+
+void Pipeline::enter_history(const std::string& replid) {
+  if (kept_) kept_->continue_as(replid);
+  sink_.enter_history(replid);
+  if (histories_.empty() || histories_.back() != replid) histories_.push_back(replid);
+}
+
+// How long we may be away, once two readings of the source's offset tell.
+void Pipeline::tell_backlog() {
+  const SourceHistory& source = observer_.history();
+  if (!in_stream_ || source.backlog_bytes == 0) return;
+  if (readings_in_stream_ == 2 || ++readings_in_stream_ < 2) return;
+  const std::int64_t rate = observer_.write_rate_bytes_per_s();
+  log_info("the source's backlog bridges an interruption of {}: backlog_bytes={} bytes_per_s={}",
+           rate > 0 ? fmt::format("{} s", source.backlog_bytes / rate) : "any length while idle",
+           source.backlog_bytes, rate);
+}
+
+// From what we kept, if that is longer than what the target has, else from the source.
 void Pipeline::resume_at(const Record& record) {
   resume_ = record;
   ReplicationPosition position;
   position.replid = record.replid;
-  // First make sure that the source's history holds the furthest point that the target has, else it
-  // would go on from a fork below that.
-  probing_ = record.offset > record.judged;
-  position.offset = probing_ ? record.offset : record.judged;
+  position.offset = record.judged;
   log_info("going on where the target is: replid={} offset={} judged={}", record.replid,
            record.offset, record.judged);
-  psync_.go_on_at(position);
+  if (file_) return file_->go_on_at(position);
+  const SourceHistory& source = observer_.history();
+  const bool renamed = !source.replid.empty() && source.replid != record.replid;
+  position.offset = record.offset;
+  if (renamed && !source.holds(position)) {
+    log_warn(
+        "the source failed over to a replica that had received less than the target has: it has "
+        "to be copied again");
+    resume_.reset();
+    psync_.resync();
+    return;
+  }
+  ReplicationPosition received;
+  if (kept_ && kept_->is_on()) {
+    received.replid = kept_->history();
+    received.offset = kept_->received();
+  }
+  // What a process before us received need not be what the source has now.
+  const bool usable = source_.ever_linked || source.holds(received);
+  ReplicationPosition lowest = position;
+  lowest.offset = record.judged;
+  if (usable && !received.replid.empty() && intake_.rewind(lowest)) {
+    log_info("the stream up to offset {} is here", received.offset);
+    if (!source_.ever_linked) psync_.follow_from(received);
+    return;
+  }
+  // Where INFO told nothing of its history the source is asked for the furthest point first.
+  probing_ = source.replid.empty() && record.offset > record.judged;
+  psync_.go_on_at(probing_ ? position : lowest);
 }
 
 // The source goes on at the position we asked for. Its history may have a new name by now.
@@ -64,7 +130,7 @@ void Pipeline::on_lost(std::optional<Record> found) {
   if (finished_) return;
   const bool usable = found && found->state == Record::State::complete &&
                       found->generation == sink_.generation() && !in_snapshot_ &&
-                      found->replid == source_.replid;
+                      is_our_past(found->replid);
   log_warn("the target lost writes that it had acknowledged: {}",
            usable ? fmt::format("going back to offset {}", found->offset)
                   : std::string("it has to be copied again"));
@@ -74,7 +140,16 @@ void Pipeline::on_lost(std::optional<Record> found) {
   }
   resume_.reset();
   was_lost_ = true;
-  psync_.resync();
+  if (file_) {
+    file_->resync();
+  } else {
+    psync_.resync();
+  }
+}
+
+// Whether the stream has had this name.
+bool Pipeline::is_our_past(const std::string& replid) const {
+  return std::find(histories_.begin(), histories_.end(), replid) != histories_.end();
 }
 
 // Another full sync is about to begin.

@@ -1,5 +1,6 @@
 // Pipeline: the snapshot, decoded while it arrives, and the switch to the stream.
 #include "keyferry/base/log.hpp"
+#include "keyferry/command/expiry.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 
 namespace keyferry {
@@ -51,10 +52,16 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   Error error =
       co_await sink_.begin_generation(full_sync_.position.replid, full_sync_.position.offset);
   if (error) co_return error;
+  histories_.assign(1, source_.replid);
   watermark_.reset(full_sync_.position.offset);
   lag_.stream(full_sync_.position.replid);
   reader_ = std::make_unique<rdb::RdbReader>(
       std::max(whole_max_bytes, static_cast<std::size_t>(options_.snapshot_restore_max_bytes)));
+  if (transform_.filter().is_active())
+    reader_->wants = [this](const rdb::Event& key) { return admits(key, std::nullopt); };
+  names_.clear();
+  names_full_ = leaving_out_ = false;
+  snapshot_filtered_ = 0;
   window_.clear();
   stream_db_ = 0;
   keys_total_ = 0;
@@ -76,7 +83,13 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
       if (intake_.is_idle()) sink_.flush_keys();  // nothing more at the moment: let the target work
       co_return Error();
     }
+    if (event.expire_ms && puts_off_expiry()) *event.expire_ms += expiry_put_off_ms;
     Error error;
+    if (transform_.is_active() && !apply_rules(event, error)) {
+      window_.consume(consumed);
+      if (error) co_return error;
+      continue;
+    }
     const bool is_plain = event.kind == rdb::Event::Kind::key && options_.snapshot_enabled;
     const bool is_element = event.kind == rdb::Event::Kind::element && options_.snapshot_enabled;
     if (is_plain || is_element) {
@@ -88,6 +101,10 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
                            : sink_.put_key(event, reader_->dialect(), &reader_->templates());
       }
       if (!error && sink_.must_pause()) error = co_await sink_.pause();
+      if (!error && is_limited()) {
+        spend_target(is_plain ? 1 : 0, consumed);
+        co_await wait_for_share();
+      }
     } else {
       error = co_await take_event(event);
     }
@@ -117,7 +134,7 @@ Task<Error> Pipeline::take_event(const rdb::Event& event) {
     case Kind::aux:
       // The database that the first stream command runs in when no SELECT comes before it (Redis
       // >= 4.0).
-      if (event.name == "repl-stream-db" && !event.text.empty() && event.text[0] != '-') {
+      if (event.name == "repl-stream-db" && !file_ && !event.text.empty() && event.text[0] != '-') {
         stream_db_ = std::atoi(std::string(event.text).c_str());
       }
       // A script the source had loaded (Redis 4.0 to 6.2 rdb.c rdbSaveInfoAuxFields).

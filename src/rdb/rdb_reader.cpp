@@ -30,6 +30,7 @@ RdbReader::Status RdbReader::next(ByteView bytes, Event& event, std::size_t& con
   KEYFERRY_ASSERT(stage_ != Stage::finished);
   KEYFERRY_ASSERT(walked_ <= bytes.size());
   if (stage_ == Stage::elements) return next_element(bytes, event, consumed);
+  if (skip_left_ > 0) return skip_on(bytes, event, consumed);
   Cursor in(bytes, walked_);
   for (;;) {
     const bool has_event = step(in, bytes, event);
@@ -41,6 +42,13 @@ RdbReader::Status RdbReader::next(ByteView bytes, Event& event, std::size_t& con
     }
     if (!has_event && in.ok()) continue;
     if (!has_event) {
+      const bool in_long_string = stage_ == Stage::skipped && attributes_.meta_size == 0 &&
+                                  in.need_bytes() - walked_ > skipped_piece;
+      if (in_long_string) {
+        skip_left_ = in.need_bytes();
+        walker_.pass_string();
+        return skip_on(bytes, event, consumed);
+      }
       if (stage_ != Stage::skipped || !may_drop_skipped()) return need_more(in);
       event = Event{};
       event.kind = Event::Kind::skipped;
@@ -50,6 +58,21 @@ RdbReader::Status RdbReader::next(ByteView bytes, Event& event, std::size_t& con
     consume(bytes.substr(0, consumed));
     return Status::event;
   }
+}
+
+// The length of what follows is known, and that is all that matters of it.
+RdbReader::Status RdbReader::skip_on(ByteView bytes, Event& event, std::size_t& consumed) {
+  if (bytes.empty()) {
+    need_bytes_ = 1;
+    return Status::need_more;
+  }
+  consumed = std::min(skip_left_, bytes.size());
+  skip_left_ -= consumed;
+  event = Event{};
+  event.kind = Event::Kind::skipped;
+  event.text = bytes.substr(0, consumed);
+  consume(event.text);
+  return Status::event;
 }
 
 RdbReader::Status RdbReader::need_more(const Cursor& in) {
@@ -282,6 +305,16 @@ bool RdbReader::skip_slot_info(Cursor& in) {
   return false;
 }
 
+bool RdbReader::is_unwanted(ByteView key) const {
+  Event event;
+  event.kind = Event::Kind::key;
+  event.key = key;
+  event.db = db_;
+  event.type = type_;
+  event.expire_ms = attributes_.expire_ms;
+  return !wants(event);
+}
+
 bool RdbReader::start_key(Cursor& in, std::uint8_t code) {
   value_type_ = &value_type(code, dialect_);
   if (value_type_->name == nullptr) {
@@ -291,6 +324,10 @@ bool RdbReader::start_key(Cursor& in, std::uint8_t code) {
   const ByteView key = in.string(scratch_);
   if (!in.ok()) return false;
   type_ = code;
+  if (wants && value_type_->layout != nullptr && is_unwanted(key)) {
+    attributes_ = {};
+    return start_skipped(value_type_->layout, Stage::skipped);
+  }
   key_in_scratch_ = key.data() == scratch_.data();
   key_size_ = key.size();
   value_at_ = in.position();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/resp/command_parser.hpp"
 #include "keyferry/resp/resp.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
@@ -29,6 +30,14 @@ bool equals_upper(ByteView arg, std::string_view upper) {
 bool is_plain_function_load(const CommandInfo* info, std::span<const ByteView> args) {
   return info != nullptr && info->name == "FUNCTION" && args.size() == 3 &&
          equals_upper(args[1], "LOAD");
+}
+
+// Of its first key.
+Slot slot_of_wire(ByteView wire) {
+  std::vector<ByteView> args;
+  parse_command(wire, args);
+  const CommandInfo* info = args.empty() ? nullptr : find_command(args[0]);
+  return info == nullptr ? Slot(0) : key_slots(*info, args).slot;
 }
 
 }  // namespace
@@ -69,7 +78,7 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
     if (command.group == GroupMark::first) {
       error = plan_group(plan, i, last);
       i = last;
-    } else if (nodes_.is_cluster() && command.info != nullptr &&
+    } else if (nodes_.is_cluster() && command.info != nullptr && command.refusal == nullptr &&
                command.info->kind == CommandKind::all_nodes) {
       dispatch(plan);
       error = co_await run_on_all_nodes(plan, command);
@@ -95,6 +104,12 @@ const CommandInfo* RedisSink::info_of(const Command& command,
   return command.info != nullptr ? command.info : nodes_.learnt().find(args[0]);
 }
 
+Route RedisSink::route_of(const Command& command, const CommandInfo* info,
+                          std::span<const ByteView> args) const {
+  if (command.refusal != nullptr) return {Route::Kind::refuse, 0, command.refusal};
+  return route_command(info, args, command.db, nodes_.is_cluster());
+}
+
 // A cluster has one database; what has no key (PUBLISH) may still come while another one is
 // selected.
 std::int32_t RedisSink::db_of(const Command& command) const {
@@ -105,7 +120,7 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
   const Batch& batch = *plan.cargo->batch;
   const auto args = batch.args_of(command);
   const CommandInfo* info = info_of(command, args);
-  const Route route = route_command(info, args, command.db, nodes_.is_cluster());
+  const Route route = route_of(command, info, args);
   switch (route.kind) {
     case Route::Kind::lane: {
       Unit unit;
@@ -113,6 +128,7 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
       unit.db = db_of(command);
       unit.slot = route.slot;
       unit.end = command.end;
+      unit.origin = command.origin;
       unit.sets_ttl = info != nullptr && info->sets_ttl;
       unit.is_late = unit.sets_ttl && batch.is_late;
       unit.flushes = info != nullptr && info->flushes;
@@ -145,6 +161,7 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
     unit.wire = plan.cargo->made.back();
     unit.slot = parts[i].slot;
     unit.end = command.end;
+    unit.origin = command.origin;
     unit.commands = i + 1 == parts.size() ? 1 : 0;
     plan_unit(plan, unit);
   }
@@ -163,7 +180,7 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
   for (std::size_t i = first + 1; i < last; ++i) {
     const auto args = plan.cargo->batch->args_of(commands[i]);
     const CommandInfo* info = info_of(commands[i], args);
-    const Route route = route_command(info, args, commands[i].db, nodes_.is_cluster());
+    const Route route = route_of(commands[i], info, args);
     if (route.kind == Route::Kind::drop) {
       ++stats_.filtered;
       continue;
@@ -180,16 +197,16 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
 
   unit.commands = static_cast<std::uint32_t>(kept.size());
   unit.replies = unit.commands + 2;
-  const char* begin = commands[first].wire.data();
-  const char* end = commands[last].wire.data() + commands[last].wire.size();
-  std::size_t bytes = commands[first].wire.size() + commands[last].wire.size();
-  bool same_db = true;
-  for (const Command* command : kept) {
-    bytes += command->wire.size();
-    same_db = same_db && db_of(*command) == unit.db;
+  const char* const begin = commands[first].wire.data();
+  const char* end = begin + commands[first].wire.size();
+  bool is_one_piece = kept.size() == last - first - 1;
+  for (std::size_t i = first + 1; i <= last; ++i) {
+    is_one_piece = is_one_piece && commands[i].wire.data() == end;
+    is_one_piece = is_one_piece && (i == last || db_of(commands[i]) == unit.db);
+    end = commands[i].wire.data() + commands[i].wire.size();
   }
-  if (same_db && kept.size() == last - first - 1 && begin + bytes == end) {
-    unit.wire = ByteView(begin, bytes);
+  if (is_one_piece) {
+    unit.wire = ByteView(begin, static_cast<std::size_t>(end - begin));
     plan_unit(plan, unit);
     return Error();
   }
@@ -249,7 +266,7 @@ Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>&
   for (const Command* command : kept) {
     const auto args = plan.cargo->batch->args_of(*command);
     const CommandInfo* info = info_of(*command, args);
-    const Route route = route_command(info, args, command->db, true);
+    const Route route = route_of(*command, info, args);
     if (route.kind == Route::Kind::lane) {
       Piece& piece = piece_of(route.slot);
       piece.wires += command->wire;
@@ -308,21 +325,31 @@ void RedisSink::plan_unit(Plan& plan, Unit unit) {
 // What suspect keys were behind copies_->at.
 void RedisSink::plan_copies(Plan& plan) {
   for (const KeyCopy& copy : copies_->keys) {
-    Unit unit;
-    Bytes& wire = plan.cargo->made.emplace_back();
-    if (copy.payload) {
-      append_command(wire, {"RESTORE", copy.key, std::to_string(copy.expire_ms), *copy.payload,
-                            "REPLACE", "ABSTTL"});
+    std::int32_t db = copy.db;
+    std::vector<Bytes> wires;
+    if (transform != nullptr) {
+      wires = transform->of_copy(copy, db);
+    } else if (copy.payload) {
+      wires.push_back(make_command({"RESTORE", copy.key, std::to_string(copy.expire_ms),
+                                    *copy.payload, "REPLACE", "ABSTTL"}));
     } else {
-      append_command(wire, {"DEL", copy.key});
+      wires.push_back(make_command({"DEL", copy.key}));
     }
-    unit.wire = wire;
-    unit.db = copy.db;
-    if (nodes_.is_cluster()) unit.slot = slot_of(copy.key);
-    unit.commands = 0;
-    unit.end = copies_->at;
-    unit.is_copy = true;
-    plan_unit(plan, unit);
+    if (wires.empty()) suspects_.healed(copy.db, copy.key);  // it has no place in the target
+    const ByteView source = plan.cargo->made.emplace_back(make_command({"DEL", copy.key}));
+    const Origin* const origin = &plan.cargo->origins.emplace_back(Origin{source, copy.db});
+    for (std::size_t i = 0; i < wires.size(); ++i) {
+      Unit unit;
+      unit.wire = plan.cargo->made.emplace_back(std::move(wires[i]));
+      unit.db = db;
+      unit.commands = 0;
+      unit.end = copies_->at;
+      unit.origin = origin;
+      if (nodes_.is_cluster()) unit.slot = slot_of_wire(unit.wire);
+      unit.is_copy = i + 1 == wires.size();
+      unit.joins_next = !unit.is_copy;
+      plan_unit(plan, unit);
+    }
   }
   copies_.reset();
 }
@@ -332,10 +359,16 @@ void RedisSink::suspect_keys_of(Plan& plan, std::size_t first, std::size_t last)
   const Batch& batch = *plan.cargo->batch;
   for (std::size_t i = first; i <= last; ++i) {
     const Command& command = batch.commands[i];
-    const auto args = batch.args_of(command);
-    const CommandInfo* info = info_of(command, args);
+    std::vector<ByteView> args(batch.args_of(command).begin(), batch.args_of(command).end());
+    const std::int32_t db = command.origin == nullptr ? command.db : command.origin->db;
+    if (command.origin != nullptr) {
+      args.clear();
+      parse_command(command.origin->wire, args);
+    }
+    const CommandInfo* info = find_command(args[0]);
+    if (info == nullptr) info = nodes_.learnt().find(args[0]);
     if (info == nullptr || touches_own_key(*info, args)) continue;
-    for_each_key(*info, args, [&](std::size_t at) { suspects_.add(command.db, args[at]); });
+    for_each_key(*info, args, [&](std::size_t at) { suspects_.add(db, args[at]); });
   }
 }
 
@@ -418,6 +451,7 @@ Error RedisSink::refuse_here(Plan& plan, const Command& command, const char* rea
     return Error(Errc::data_refused, stats_.last_error);
   }
   ++stats_.skipped;
+  stats_.remember_dead_letter(stats_.last_error);
   log_warn("skipped: {}", stats_.last_error);
   HeldUnit held;
   held.unit.wire = command.wire;

@@ -208,8 +208,11 @@ Offset ClusterStream::clean_offset() {
 void ClusterStream::checkpoint() {
   if (!begun_) return;
   const Offset clean = clean_offset();
-  for (const auto& lane : lanes_)
+  lowest_recorded_ = clean;
+  for (const auto& lane : lanes_) {
     lane->record_due = lane->recorded < clean;
+    if (record_slot(*lane)) lowest_recorded_ = std::min(lowest_recorded_, lane->recorded);
+  }
   keep_.notify();
 }
 

@@ -54,7 +54,7 @@ void ClusterStream::begin(const Record& record, const ResumePlan* plan) {
   record_ = record;
   replay_until = plan == nullptr ? record.judged : std::numeric_limits<Offset>::max();
   if (plan == nullptr) noted_most_ = 0;
-  clean_ = noted_ = furthest_start_ = record.judged;
+  clean_ = noted_ = furthest_start_ = lowest_recorded_ = record.judged;
   dbs_.assign(1, {record.judged, record.db});
   starts_.clear();
   if (plan != nullptr) starts_ = plan->slots;

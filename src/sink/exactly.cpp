@@ -7,7 +7,12 @@
 namespace keyferry {
 
 std::vector<std::string> RedisSink::own_keys_in_target() const {
-  if (!claim_) return {};
+  // An earlier run may have left them.
+  if (!claim_) {
+    if (nodes_.is_cluster()) return {};
+    const OwnKeys keys = Claim(executor_, options_).keys();
+    return {keys.record, keys.lease, keys.fence};
+  }
   return {claim_->keys().record, claim_->keys().lease, claim_->keys().fence};
 }
 
@@ -57,8 +62,8 @@ void RedisSink::bind_serial_events() {
   serial_events_.any_suspect = [this] { return !suspects_.empty(); };
   serial_events_.healed = [this](const Unit& unit) {
     std::vector<ByteView> args;
-    parse_command(unit.wire, args);
-    if (args.size() > 1 && suspects_.healed(unit.db, args[1])) ++stats_.healed_keys;
+    parse_command(unit.source_wire(), args);
+    if (args.size() > 1 && suspects_.healed(unit.source_db(), args[1])) ++stats_.healed_keys;
   };
   serial_events_.refused = [this](HeldUnit held, const std::string& error, bool executed) {
     return give_up_unit(std::move(held), error, executed);
@@ -98,6 +103,7 @@ Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset
   ++generation_.generation;
   generation_.state = Record::State::loading;
   generation_.owns_target = target_was_empty_;
+  generation_.options = transform != nullptr ? transform->fingerprint() : 0;
   generation_.replid = replid;
   generation_.offset = generation_.judged = offset;
   stream_void_ = is_loading_ = false;
@@ -139,6 +145,17 @@ void RedisSink::begin_stream(Record record) {
   } else {
     serial_->begin(std::move(record));
   }
+}
+
+Offset RedisSink::recorded_offset() const {
+  if (cluster_) return cluster_->recorded_offset();
+  return serial_ ? serial_->recorded_offset() : 0;
+}
+
+void RedisSink::enter_history(const std::string& replid) {
+  if (is_loading_) return;
+  if (serial_) serial_->enter_history(replid);
+  if (cluster_) cluster_->enter_history(replid);
 }
 
 // What is queued will come again, or belongs to a history that is over.
@@ -186,11 +203,11 @@ void RedisSink::heal(KeyCopies copies) {
   copies_ = std::move(copies);
 }
 
-// The unit's keys; none for a command that nobody knows.
+// The unit's keys, by their names at the source; none for a command that nobody knows.
 template <class Use>
 void RedisSink::for_each_key_of(const Unit& unit, Use use) const {
   std::vector<ByteView> args;
-  if (parse_command(unit.wire, args).status != CommandParse::Status::command) return;
+  if (parse_command(unit.source_wire(), args).status != CommandParse::Status::command) return;
   Command command;
   command.info = find_command(args[0]);
   const CommandInfo* info = info_of(command, args);
@@ -201,7 +218,7 @@ void RedisSink::for_each_key_of(const Unit& unit, Use use) const {
 // Its effect, or that of what came before it, is not what it was at the source: so are its keys. A
 // copy whose answer got lost is made once more.
 void RedisSink::doubt(const Unit& unit) {
-  for_each_key_of(unit, [&](ByteView key) { suspects_.add(unit.db, key); });
+  for_each_key_of(unit, [&](ByteView key) { suspects_.add(unit.source_db(), key); });
 }
 
 // Whether a key of the unit is suspect. What it did to its other keys is then as doubtful.
@@ -211,7 +228,7 @@ bool RedisSink::explains(const Unit& unit, const std::string& error) {
   bool any = false;
   for_each_key_of(unit, [&](ByteView key) {
     ++keys;
-    any = any || suspects_.contains(unit.db, key);
+    any = any || suspects_.contains(unit.source_db(), key);
   });
   if (any && (keys > 1 || !error.empty())) doubt(unit);
   return any;
@@ -236,6 +253,7 @@ Task<Error> RedisSink::end_behind(HeldUnit held, std::string error) {
                                        redacted(options_.target.uri), describe(held.unit),
                                        held.unit.db, error, dead_letter_.path());
   stats_.last_error = what;
+  stats_.remember_dead_letter(what);
   Error disk = co_await dead_letter_.append(held.unit.db, held.unit.wire);
   if (disk) co_return disk;
   fail(Error(Errc::data_refused, what));

@@ -17,8 +17,12 @@ std::string name_of(ByteView key, std::int32_t db) {
 }  // namespace
 
 rdb::Choice RedisSink::choose(const rdb::Event& key, rdb::Dialect dialect) const {
-  return rdb::choose(key.type, key.value, key.value.size(), dialect, nodes_.identity().traits,
-                     load_.rules);
+  rdb::Choice choice = rdb::choose(key.type, key.value, key.value.size(), dialect,
+                                   nodes_.identity().traits, load_.rules);
+  const bool is_module = rdb::value_type(key.type, dialect).data == rdb::DataType::module;
+  const bool decodes = transform != nullptr && transform->decodes() && !is_module;
+  if (decodes && choice.way == rdb::Choice::Way::raw) choice.way = rdb::Choice::Way::rewrite;
+  return choice;
 }
 
 // A value that cannot go as its raw bytes.
@@ -79,6 +83,18 @@ Error RedisSink::begin_key(const rdb::Event& key, rdb::Dialect dialect) {
   load_.db = key.db;
   load_.rewriter.emplace(nodes_.identity().traits, part_bytes);
   load_.rewriter->begin(key.key, key.expire_ms);
+  return Error();
+}
+
+Error RedisSink::put_gone(ByteView key, std::int32_t db) {
+  if (is_own_key(key)) return Error();
+  Unit unit;
+  unit.slot = slot_of(key);
+  unit.db = db;
+  rdb::Rewriter::Part part;
+  part.wire = make_command({"DEL", key});
+  part.replies = 1;
+  put_part(unit, std::move(part));
   return Error();
 }
 
@@ -171,7 +187,12 @@ Bytes RedisSink::part_wire(Unit& unit, rdb::Rewriter::Part part) const {
 }
 
 void RedisSink::put_part(Unit unit, rdb::Rewriter::Part part) {
+  if (put_scripted(unit, part.wire)) return;
   Bytes wire = part_wire(unit, std::move(part));
+  put_wire(unit, std::move(wire));
+}
+
+void RedisSink::put_wire(Unit unit, Bytes wire) {
   const std::uint16_t lane = lane_of_slot_[unit.slot];
   if (lane == held_lane) {
     put_held(unit, std::move(wire));
@@ -192,7 +213,7 @@ void RedisSink::put_held(Unit unit, Bytes wire) {
   const auto cargo = std::make_shared<Cargo>();
   unit.wire = cargo->made.emplace_back(std::move(wire));
   const TimePoint now = Clock::now();
-  const auto ticket = watermark_.open(watermark_.applied(), 1, now);
+  const auto ticket = watermark_.open(load_position(), 1, now);
   ++outstanding_units_;
   outstanding_bytes_ += unit.wire.size();
   holds_[unit.slot].later.push_back({unit, cargo, ticket, now});
@@ -291,6 +312,7 @@ bool RedisSink::rewrite_refused(HeldUnit& held, std::string& error) {
     unit.db = held.unit.db;
     put_part(unit, std::move(rewritten.part));
     if (lane_of_slot_[unit.slot] != held_lane) flush_loading(lane_of_slot_[unit.slot]);
+    if (on_sent_late) on_sent_late(restore->key, unit.db);
   }
   Answered answered;
   answered.units = 1;

@@ -190,6 +190,8 @@ Task<Error> RedisSink::scan_node(Endpoint node, std::int32_t db, bool remove,
     for (const RespValue& key : page->items[1].items) {
       const std::uint64_t hash = key_hash(key.text, db);
       if (is_own_key(key.text)) continue;
+      // Names are as at the source: mapping and mirror exclude each other.
+      if (transform != nullptr && !transform->filter().on_name(db, key.text).keeps()) continue;
       if (!remove) {
         load_.found.push_back(hash);
         continue;

@@ -1,7 +1,5 @@
 #include "keyferry/sink/redis_sink.hpp"
 
-#include <algorithm>
-
 #include "keyferry/base/log.hpp"
 
 namespace keyferry {
@@ -28,7 +26,8 @@ RedisSink::RedisSink(const asio::any_io_executor& executor, const Options& optio
       dead_letter_(options.errors_dead_letter_file),
       suspects_(suspects_max_bytes),
       window_bytes_(static_cast<std::size_t>(std::clamp<std::int64_t>(
-          options.limits_memory_max_bytes / 8, 1024 * 1024, 4 * 1024 * 1024))) {
+          options.limits_memory_max_bytes / 8, 1024 * 1024, 4 * 1024 * 1024))),
+      window_most_bytes_(static_cast<std::size_t>(options.limits_memory_max_bytes / 8)) {
   bind_events();
 }
 
@@ -234,7 +233,8 @@ void RedisSink::acknowledge(Watermark::Ticket ticket, const Answered& answered,
 }
 
 bool RedisSink::has_room() const {
-  return outstanding_bytes_ < window_bytes_;
+  if (outstanding_bytes_ < window_bytes_) return true;
+  return serial_ && outstanding_bytes_ < std::min(serial_->wanted_bytes(), window_most_bytes_);
 }
 
 Task<Error> RedisSink::wait_for_room() {
@@ -289,6 +289,7 @@ Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
     if (Error error = judge_loss(key.key, key.db, rdb::Choice::Loss::key_meta)) return error;
   }
   const rdb::Choice choice = choose(key, dialect);
+  // The script wants elements, or the target needs them.
   if (choice.way != rdb::Choice::Way::raw) return put_foreign(key, choice, templates);
   Unit unit;
   unit.slot = slot;
@@ -299,6 +300,12 @@ Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
   const auto append = [&](Bytes& out) {
     rdb::append_restore(out, key, footer, nodes_.identity().traits, replace, replace);
   };
+  if (transform != nullptr && transform->has_script()) {
+    Bytes wire;
+    append(wire);
+    if (!put_scripted(unit, wire)) put_wire(unit, std::move(wire));
+    return Error();
+  }
   const std::uint16_t at = lane_of_slot_[slot];
   if (at == held_lane) {
     Bytes wire;
@@ -322,7 +329,7 @@ void RedisSink::flush_loading(std::uint16_t lane) {
   const ByteView wires = cargo->made.emplace_back(std::move(loading.wires));
   LaneBatch batch;
   batch.received = Clock::now();
-  batch.ticket = watermark_.open(watermark_.applied(), loading.units.size(), batch.received);
+  batch.ticket = watermark_.open(load_position(), loading.units.size(), batch.received);
   batch.units.reserve(loading.units.size());
   for (std::size_t i = 0; i < loading.units.size(); ++i) {
     auto& [offset, unit] = loading.units[i];

@@ -85,7 +85,7 @@ void SerialLane::gather_unit(LaneBatch& batch, Unit& unit) {
   ++open_.units;
   open_.bytes += unit.wire.size();
   open_.end = unit.end;
-  open_.end_db = unit.db;
+  open_.end_db = unit.source_db();
   open_.joins_next = unit.joins_next;
   if (unit.flushes) {
     open_.flushes = true;

@@ -7,6 +7,9 @@ namespace {
 
 constexpr std::size_t transaction_least_bytes = 4 * 1024;
 constexpr std::size_t transaction_most_bytes = 2 * 1024 * 1024;
+// Where an answer takes this long, it is the line that must be filled.
+constexpr std::int64_t far_away_us = 10000;
+constexpr std::size_t transaction_most_bytes_far_away = 8 * 1024 * 1024;
 
 std::int64_t elapsed_us(TimePoint from, TimePoint to) {
   return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
@@ -144,7 +147,9 @@ void SerialLane::adapt_size(std::int64_t took_us) {
     transaction_max_bytes_ = std::max(transaction_least_bytes, transaction_max_bytes_ / 2);
   } else if (executing_.bytes >= transaction_max_bytes_ &&
              busy_ms * 2 < options_.delivery_transaction_max_ms && took_us < 2 * fastest_exec_us_) {
-    transaction_max_bytes_ = std::min(transaction_most_bytes, transaction_max_bytes_ * 2);
+    const std::size_t most =
+        fastest_exec_us_ < far_away_us ? transaction_most_bytes : transaction_most_bytes_far_away;
+    transaction_max_bytes_ = std::min(most, transaction_max_bytes_ * 2);
   }
 }
 

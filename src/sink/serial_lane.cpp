@@ -93,7 +93,7 @@ Error SerialLane::catch_up_with(const std::optional<Record>& found) {
     const Unit& unit = batch_at(judged_).units[judged_.unit];
     if (unit.end > found->offset) break;
     events_.doubtful(unit);
-    last_db_ = unit.db;
+    last_db_ = unit.source_db();
     answer(unit);
     ++judged_.unit;
   }
@@ -183,6 +183,10 @@ void SerialLane::discard() {
   total_units_ = 0;
   not_before_ = TimePoint();
   wake_.notify();
+}
+
+void SerialLane::enter_history(const std::string& replid) {
+  if (record_) record_->replid = replid;
 }
 
 void SerialLane::submit(LaneBatch batch) {

@@ -123,6 +123,7 @@ void RedisSink::give_up(HeldUnit held, std::string error, std::string_view kind,
     return;
   }
   stats_.skipped += held.unit.commands;
+  stats_.remember_dead_letter(what);
   log_warn("skipped: {}", what);
   scope_.spawn(write_dead_letter(std::move(held)));
 }

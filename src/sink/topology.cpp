@@ -172,6 +172,7 @@ Task<Error> TargetNodes::find_keys(bool& found, std::vector<std::string> except)
       keys += std::atoll(reply->text.c_str() + at + 5);
   }
   for (const std::string& key : except) {
+    if (keys <= 0) break;
     const Bytes exists = make_command({"EXISTS", key});
     const std::uint16_t owner = map_.owner_of(slot_of(key));
     auto reply =

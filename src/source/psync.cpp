@@ -18,6 +18,11 @@ std::string where(const EndOptions& options) {
   return "source " + redacted(options.uri);
 }
 
+// What managed services answer, and ACLs (Redis 6.0).
+bool is_forbidden(ByteView error) {
+  return error.find("NOPERM") != ByteView::npos || error.find("unknown command") != ByteView::npos;
+}
+
 // A source that keeps breaking off its snapshot is not asked for another one for ever.
 constexpr int broken_snapshots_max = 5;
 
@@ -118,7 +123,10 @@ Task<Error> Psync::greet() {
     auto reply = co_await connection_.call(command, Millis(options_.connect_timeout_ms));
     if (!reply) co_return reply.error();
     Error error = judge_greeting(*reply);
-    if (error) co_return error;
+    if (error) {
+      state_.is_forbidden = is_forbidden(error.what);
+      co_return error;
+    }
   }
   co_return Error();
 }
@@ -151,6 +159,7 @@ Task<Error> Psync::request_sync() {
         if (!resume)
           co_return Error(Errc::corrupt, "CONTINUE in answer to a request for a full sync");
         if (!answer.position.replid.empty()) state_.replid = answer.position.replid;
+        if (on_history) on_history(state_.replid);
         log_info("source continues the stream: replid={} offset={}", state_.replid, resume->offset);
         state_.link_up = state_.ever_linked = acks_on_ = true;
         if (std::exchange(begins_elsewhere_, false)) {
@@ -163,6 +172,7 @@ Task<Error> Psync::request_sync() {
       case PsyncAnswer::Kind::retry:
         co_return Error(Errc::unreachable, "not ready to replicate: " + answer.reason);
       case PsyncAnswer::Kind::refused:
+        state_.is_forbidden = is_forbidden(answer.reason);
         co_return Error(Errc::refused_by_peer, psync_command_ + " refused: " + answer.reason);
       case PsyncAnswer::Kind::corrupt:
         co_return Error(Errc::corrupt, "answer to PSYNC is not understood: " + answer.reason);
@@ -205,6 +215,7 @@ Task<Error> Psync::receive() {
     chunk.slab = slab;
     chunk.bytes = slab->append(unread);
     chunk.received = Clock::now();
+    chunk.at = state_.received_offset();
     state_.wire_bytes += unread.size();
     Error error = co_await intake_.push(std::move(chunk), pressure);
     if (error) co_return error;
@@ -218,17 +229,30 @@ Task<Error> Psync::receive() {
     if (turned_) break;  // its bytes do not count any more
     state_.last_read = Clock::now();
     state_.source_bytes += *n;
-    state_.wire_bytes += *n;
     chunk = Intake::Chunk();
+    chunk.at = state_.received_offset();
+    state_.wire_bytes += *n;
     chunk.slab = slab;
     chunk.bytes = slab->commit(*n);
     chunk.received = state_.last_read;
     Error error = co_await intake_.push(std::move(chunk), pressure);
     if (error) co_return error;
+    co_await wait_for_share(*n);
   }
   while (!stopping_ && !turned_)
     co_await halt_.wait();
   co_return Error(Errc::cancelled, "stopped");
+}
+
+// The limit may change, and the source come under pressure, while we wait.
+Task<void> Psync::wait_for_share(std::size_t bytes) {
+  constexpr Millis look_again{100};
+  if (!throttle) co_return;
+  Millis wait = throttle(bytes);
+  while (wait > Millis(0) && reading_ && !stopping_) {
+    co_await halt_.wait_for(std::min(wait, look_again));
+    wait = throttle(0);
+  }
 }
 
 // REPLCONF ACK from the start of the snapshot on, later once a second: a diskless master starts the
@@ -272,11 +296,16 @@ void Psync::ack_now() {
 }
 
 void Psync::go_on_at(const ReplicationPosition& position) {
+  follow_from(position);
+  begins_elsewhere_ = true;
+}
+
+void Psync::follow_from(const ReplicationPosition& position) {
   state_.replid = position.replid;
   state_.full_sync_offset = position.offset;
   state_.wire_bytes = 0;
   state_.snapshot_wire_bytes = 0;
-  begins_elsewhere_ = true;
+  begins_elsewhere_ = false;
   turned_ = true;
   connection_.close();
   halt_.notify();

@@ -25,14 +25,64 @@ void StreamDecoder::start(Offset offset, std::int32_t db) {
   offset_ = offset;
   db_ = db;
   in_group_ = false;
+  has_ended_ = false;
   getack_ = false;
 }
 
+void StreamDecoder::read_annotations(std::optional<std::int64_t> until) {
+  has_annotations_ = true;
+  until_ = until;
+}
+
+Error StreamDecoder::begin_file() {
+  if (is_torn()) {
+    return Error(Errc::corrupt, fmt::format("the file ends inside a {}, and others follow it",
+                                            in_group_ ? "transaction" : "command"));
+  }
+  db_ = 0;
+  return Error();
+}
+
+// "#TS:<seconds>\r\n", or another word that a loader passes over (Redis 7.0 aof.c
+// loadSingleAppendOnlyFile; a line has at most AOF_ANNOTATION_LINE_MAX_LEN bytes).
+StreamDecoder::Annotation StreamDecoder::take_annotation(std::size_t& need) {
+  constexpr std::size_t line_max_bytes = 1024;
+  constexpr ByteView time = "#TS:";
+  const ByteView bytes = window_.view();
+  if (bytes.empty() || bytes[0] != '#' || progress_.at != 0) return Annotation::none;
+  const ByteView line = bytes.substr(0, bytes.substr(0, line_max_bytes).find('\n'));
+  if (line.size() == bytes.size()) {
+    need = bytes.size() + 1;
+    return bytes.size() < line_max_bytes ? Annotation::need_more : Annotation::corrupt;
+  }
+  if (until_ && line.starts_with(time)) {
+    std::int64_t seconds = 0;
+    const ByteView digits = line.substr(time.size());
+    std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+    has_ended_ = seconds > *until_;
+  }
+  if (has_ended_) return Annotation::taken;
+  offset_ += static_cast<Offset>(line.size() + 1);
+  window_.consume(line.size() + 1);
+  return Annotation::taken;
+}
+
 Error StreamDecoder::feed(SlabRef slab, ByteView bytes, TimePoint received) {
+  if (has_ended_) return Error();
   received_ = received;
   open_batch();
   window_.append(std::move(slab), bytes);
   while (true) {
+    if (has_annotations_) {
+      std::size_t need = 0;
+      const Annotation annotation = take_annotation(need);
+      if (annotation == Annotation::taken && has_ended_) return Error();
+      if (annotation == Annotation::taken) continue;
+      if (annotation == Annotation::need_more) {
+        if (!window_.want(need)) return Error();
+        continue;
+      }
+    }
     args_before_ = batch_->args.size();
     const CommandParse parsed = parse_command(window_.view(), batch_->args, progress_);
     switch (parsed.status) {

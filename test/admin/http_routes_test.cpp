@@ -37,6 +37,63 @@ Status steady(std::int64_t lag_bytes) {
   return status;
 }
 
+TEST(HttpRoutes, ServeThePageUnderAStrictPolicy) {
+  const HttpReply reply = Site().get("/");
+
+  EXPECT_EQ(reply.status, 200U);
+  EXPECT_EQ(reply.content_type, "text/html; charset=utf-8");
+  EXPECT_TRUE(reply.body.starts_with("<!doctype html>"));
+  EXPECT_TRUE(reply.body.ends_with("</html>\n"));
+  EXPECT_NE(reply.policy.find("default-src 'none'; script-src 'sha256-"), std::string::npos);
+  EXPECT_EQ(reply.policy.find("unsafe"), std::string::npos);
+}
+
+// Whatever the page would load from elsewhere is missing where there is no network.
+TEST(HttpRoutes, ServeAPageThatNeedsNothingElse) {
+  const std::string page = Site().get("/").body;
+
+  std::size_t addresses = 0;
+  for (std::size_t at = 0; (at = page.find("://", at)) != page.npos; ++at)
+    ++addresses;
+  EXPECT_EQ(addresses, 2U) << "only the two names of the SVG namespace";
+  EXPECT_EQ(page.find("src="), std::string::npos);
+  EXPECT_EQ(page.find("innerHTML"), std::string::npos);
+}
+
+TEST(HttpRoutes, MakeEventsOfTheStatus) {
+  const HttpReply reply = Site().get("/events");
+
+  EXPECT_EQ(reply.content_type, "text/event-stream");
+  EXPECT_EQ(reply.events_of, "/status");
+}
+
+TEST(HttpRoutes, TakeVerbsFromPagesBehindAProxyWithTls) {
+  Site site;
+
+  const HttpReply reply =
+      site.routes.answer({"POST", "/drain", "127.0.0.1", "https://127.0.0.1", ""}, started_ms);
+
+  EXPECT_EQ(reply.status, 202U);
+}
+
+TEST(HttpRoutes, RefuseVerbsUnderANameThatSomebodyElseMayHaveMade) {
+  for (const char* host : {"evil.example:8484", "1.2.3.4.evil.example", "localhost.evil.example"}) {
+    Site site;
+
+    const HttpReply reply =
+        site.routes.answer({"POST", "/drain", host, std::string("http://") + host, ""}, started_ms);
+
+    EXPECT_EQ(reply.status, 403U) << host;
+    EXPECT_TRUE(site.verbs.empty()) << host;
+  }
+  for (const char* host : {"localhost:8484", "127.0.0.1:8484", "[::1]:8484", "10.0.0.7", ""}) {
+    Site site;
+
+    EXPECT_EQ(site.routes.answer({"POST", "/drain", host, "", ""}, started_ms).status, 202U)
+        << host;
+  }
+}
+
 TEST(HttpRoutes, AnswerStatusInJson) {
   Site site;
   const HttpReply reply = site.get("/status");
@@ -55,18 +112,43 @@ TEST(HttpRoutes, AnswerMetricsInPrometheusText) {
   EXPECT_NE(reply.body.find("keyferry_build_info"), std::string::npos);
 }
 
-TEST(HttpRoutes, ListThePathsAtTheRoot) {
+TEST(HttpRoutes, ChangeLimitsThatAreNamed) {
   Site site;
-  const HttpReply reply = site.get("/");
+  RateChange change;
+  site.routes.change_limits = [&](const RateChange& wanted) { change = wanted; };
+  Status status = steady(0);
+  status.limits.target_bytes_per_s = 7;
+  site.publish(status);
 
-  EXPECT_EQ(reply.status, 200U);
-  EXPECT_NE(reply.body.find("GET /status\n"), std::string::npos);
-  EXPECT_NE(reply.body.find("POST /drain\n"), std::string::npos);
+  const HttpReply reply = site.post("/limits?target_ops_per_s=100&source_bytes_per_s=2KiB");
+
+  EXPECT_EQ(reply.status, 202U);
+  EXPECT_EQ(reply.body,
+            "{\"target_ops_per_s\":100,\"target_bytes_per_s\":7,\"source_bytes_per_s\":2048}\n");
+  EXPECT_EQ(change.target_ops_per_s, 100);
+  EXPECT_EQ(change.target_bytes_per_s, std::nullopt);
+  EXPECT_EQ(change.source_bytes_per_s, 2048);
+}
+
+TEST(HttpRoutes, RefuseLimitsThatAreNone) {
+  Site site;
+  int changes = 0;
+  site.routes.change_limits = [&](const RateChange&) { ++changes; };
+  site.publish(steady(0));
+
+  for (const char* target : {"/limits", "/limits?target_ops_per_s", "/limits?target_ops_per_s=-1",
+                             "/limits?target_ops_per_s=x", "/limits?ops=1"})
+    EXPECT_EQ(site.post(target).status, 400U) << target;
+  Status ended;
+  ended.phase = Phase::stopped;
+  site.publish(ended);
+  EXPECT_EQ(site.post("/limits?target_ops_per_s=1").status, 409U);
+  EXPECT_EQ(changes, 0);
 }
 
 TEST(HttpRoutes, RefuseUnknownPaths) {
   Site site;
-  for (const char* path : {"/nothing", "", "//status", "/status/", "/Status", "*", "/events"}) {
+  for (const char* path : {"/nothing", "", "//status", "/status/", "/Status", "*", "/events/"}) {
     EXPECT_EQ(site.get(path).status, 404U) << path;
   }
 }

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -199,6 +200,93 @@ TEST(AdminServer, RefusesMoreThan64Clients) {
     answer = running.ask("GET /livez");
   }
   EXPECT_EQ(first_line(answer), "HTTP/1.1 200 OK");
+}
+
+// The head, the retry field, and one status.
+std::string first_event(BlockingClient& client) {
+  std::string text;
+  while (text.find("\n\ndata: ") == text.npos || !text.ends_with("}\n\n")) {
+    const std::string more = client.read(1);
+    if (more.empty()) break;
+    text += more;
+  }
+  return text;
+}
+
+constexpr const char* events_request = "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+TEST(AdminServer, SendsTheStatusEachSecond) {
+  RunningServer running;
+  BlockingClient client(running.server.http_port());
+  client.send(events_request);
+
+  const std::string first = first_event(client);
+  Status status;
+  status.phase = Phase::steady;
+  running.board.publish(std::make_shared<const Status>(status));
+  std::string second;
+  while (!second.ends_with("\n\n"))
+    second += client.read(1);
+
+  EXPECT_TRUE(first.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")) << first;
+  EXPECT_NE(first.find("\n\ndata: {\"version\":"), std::string::npos) << first;
+  EXPECT_NE(first.find("\"phase\":\"connecting\""), std::string::npos) << first;
+  EXPECT_TRUE(second.starts_with("data: {")) << second;
+  EXPECT_NE(second.find("\"phase\":\"steady\""), std::string::npos) << second;
+}
+
+TEST(AdminServer, StopsAtOnceWithPagesOpen) {
+  RunningServer running;
+  BlockingClient client(running.server.http_port());
+  client.send(events_request);
+  first_event(client);
+
+  const auto began = std::chrono::steady_clock::now();
+  running.server.stop();
+
+  EXPECT_LT(std::chrono::steady_clock::now() - began, Millis(500));
+  client.read_all();
+  EXPECT_TRUE(client.closed());
+}
+
+TEST(AdminServer, KeepsSixteenPagesAndTellsTheNextOne) {
+  const RunningServer running;
+  std::vector<std::unique_ptr<BlockingClient>> pages;
+  for (int i = 0; i < 16; ++i) {
+    pages.push_back(std::make_unique<BlockingClient>(running.server.http_port()));
+    pages.back()->send(events_request);
+    EXPECT_NE(first_event(*pages.back()).find("data: "), std::string::npos);
+  }
+
+  EXPECT_EQ(first_line(running.ask("GET /events")), "HTTP/1.1 503 Service Unavailable");
+  EXPECT_EQ(first_line(running.ask("GET /status")), "HTTP/1.1 200 OK");
+
+  pages.pop_back();
+  std::string answer;
+  for (int i = 0; i < 1000 && !answer.starts_with("HTTP/1.1 200"); ++i) {
+    BlockingClient late(running.server.http_port());
+    late.send(events_request);
+    answer = late.read(15);
+  }
+  EXPECT_EQ(answer, "HTTP/1.1 200 OK");
+}
+
+// A status that fills the socket's buffers at once: a page that takes nothing of it.
+TEST(AdminServer, DropsAPageThatReadsNothing) {
+  AdminOptions options = any_port();
+  options.client_timeout = Millis(100);
+  RunningServer running(options);
+  Status status;
+  status.last_error = std::string(16 * 1024 * 1024, 'x');
+  running.board.publish(std::make_shared<const Status>(status));
+  BlockingClient client(running.server.http_port());
+  client.send(events_request);
+  std::this_thread::sleep_for(Millis(400));
+
+  const std::string all = client.read_all();
+
+  EXPECT_TRUE(client.closed());
+  EXPECT_LT(all.size(), status.last_error->size());
 }
 
 TEST(AdminServer, NamesAnAddressThatIsInUse) {

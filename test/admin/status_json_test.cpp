@@ -42,6 +42,7 @@ Status sample() {
   status.replid = "abc";
   status.lanes.push_back({"127.0.0.1:7000", 1, 2});
   status.last_error = "bad \"quote\"\n";
+  status.last_dead_letters = {"first", "second"};
   return status;
 }
 
@@ -50,7 +51,7 @@ TEST(StatusJson, HasTheFieldsOfTheInterface) {
 
   EXPECT_EQ(members(document),
             "version,phase,synced,uptime_s,lag,clock_skew_ms,snapshot,stream,counters,memory,spool,"
-            "shards,cutover,last_error");
+            "shards,cutover,last_dead_letters,limits,last_error");
   EXPECT_EQ(members(document.at("lag")), "bytes,ms");
   EXPECT_EQ(members(document.at("snapshot")), "keys_done,keys_total,bytes_done,bytes_total,eta_s");
   EXPECT_EQ(members(document.at("stream")),
@@ -94,6 +95,7 @@ TEST(StatusJson, ShowsKnownValues) {
   EXPECT_EQ(document.at("spool").at("max_bytes").as_uint64(),
             std::numeric_limits<std::uint64_t>::max());
   EXPECT_EQ(document.at("last_error").as_string(), "bad \"quote\"\n");
+  EXPECT_EQ(document.at("last_dead_letters").as_array(), json::array({"first", "second"}));
 }
 
 TEST(StatusJson, ShowsTheOneShardWithItsLanes) {

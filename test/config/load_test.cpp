@@ -61,6 +61,41 @@ TEST_F(LoadOptions, NeedsBothAddressesAndSaysHowToGiveThem) {
       "the target is missing: give --target URI, KEYFERRY_TARGET_URI or target.uri in the file");
 }
 
+TEST_F(LoadOptions, TakesListsAndMaps) {
+  use_yaml(
+      "filter:\n  allow:\n    prefixes: ['app:', \"a b\", \"\\x01\"]\n    keys:\n    - one\n"
+      "    - '2'\n  block: {types: hash, suffixes: ['k?']}\ndatabases:\n  map: {1: 0, 2: 3}\n"
+      "transform: {key_prefix: {replace: {'a: ': \"[b]\"}}}\n");
+  environment_["KEYFERRY_FILTER_BLOCK_KEYS"] = "[x, 'y, z']";
+  flags_.set = {"filter.block.globs=k?*, all of it", "databases.prefix={1: 'db1:'}"};
+
+  const Options options = loaded();
+  EXPECT_EQ(options.filter.allow.prefixes, (std::vector<std::string>{"app:", "a b", "\x01"}));
+  EXPECT_EQ(options.filter.allow.keys, (std::vector<std::string>{"one", "2"}));
+  EXPECT_EQ(options.filter.block.types, std::vector<std::string>{"hash"});
+  EXPECT_EQ(options.filter.block.suffixes, std::vector<std::string>{"k?"});
+  EXPECT_EQ(options.filter.block.keys, (std::vector<std::string>{"x", "y, z"}));
+  EXPECT_EQ(options.filter.block.globs, std::vector<std::string>{"k?*, all of it"});
+  EXPECT_EQ(options.transform.databases.at("2"), "3");
+  EXPECT_EQ(options.transform.database_prefix.at("1"), "db1:");
+  EXPECT_EQ(options.transform.key_prefix_replace.at("a: "), "[b]");
+}
+
+TEST_F(LoadOptions, SaysWhatIsWrongWithLists) {
+  use_yaml(
+      "filter:\n  allow:\n    slots: [1, 9-3, 16384]\n    types: [hash, hsah]\n"
+      "    keys: [a, [b]]\ndatabases: {map: [1]}\ntransform: {ttl: 5s}\n");
+
+  EXPECT_EQ(problems(),
+            "k.yaml:3: filter.allow.slots: '9-3': is no slot and no range of slots (0 to 16383)\n"
+            "k.yaml:4: filter.allow.types: 'hsah': is none of "
+            "string|list|set|zset|hash|stream|module|array\n"
+            "k.yaml:5: filter.allow.keys: expected a list of single values\n"
+            "k.yaml:6: databases.map: expected a map, like {a: b}\n"
+            "k.yaml:7: transform.ttl: '5s' is neither keep nor none nor like +90s, -500ms, +2h, "
+            "+1d");
+}
+
 TEST_F(LoadOptions, StrongerLayersWin) {
   use_yaml("log: {level: error, format: json, file: yaml}\nstop: {when: snapshot}\n");
   EXPECT_EQ(loaded().log_level, "error");
@@ -79,7 +114,7 @@ TEST_F(LoadOptions, StrongerLayersWin) {
   EXPECT_EQ(loaded().log_format, "text");
   EXPECT_EQ(loaded().http_listen, "127.0.0.1:9");
   EXPECT_EQ(loaded().log_file, "yaml");
-  EXPECT_EQ(loaded().spool_dir, "keyferry-spool");
+  EXPECT_EQ(loaded().spool_dir, "");
 }
 
 TEST_F(LoadOptions, TakesAddressesFromTheEnvironment) {
@@ -308,6 +343,21 @@ TEST_F(LoadOptions, LeavesVariablesOfTestsAndKubernetesAlone) {
       problems(),
       "environment: unknown variable 'KEYFERRY_HTTP_PORT'; did you mean KEYFERRY_HTTP_LISTEN?\n"
       "environment: unknown variable 'KEYFERRY_PORT'");
+}
+
+TEST_F(LoadOptions, RefusesWhatATargetFileDoesNotKnow) {
+  flags_.target = "file:///tmp/out.rdb";
+  EXPECT_EQ(problems(), "");
+
+  flags_.set = {"filter.block.keys=[a]", "limits.target_ops_per_s=5", "source.mode=auto"};
+  const std::string found = problems();
+  EXPECT_NE(found.find("filter.block.keys: it has no effect on a target file yet"),
+            std::string::npos)
+      << found;
+  EXPECT_NE(found.find("limits.target_ops_per_s: it has"), std::string::npos) << found;
+  flags_.set = {};
+  flags_.target = "file:///tmp/out.txt";
+  EXPECT_NE(problems().find("a target file ends in .rdb, .resp or .jsonl"), std::string::npos);
 }
 
 TEST_F(LoadOptions, NeverShowsASecret) {

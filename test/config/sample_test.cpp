@@ -1,5 +1,6 @@
 // config/keyferry.yaml is the manual of the options: it must hold each of them, with its default
 // and description.
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -69,7 +70,9 @@ TEST(SampleFile, HoldsEachOptionWithExactlyItsDefaultText) {
       value.reset(child);
     }
     if (row.name == "source.uri" || row.name == "target.uri") continue;  // there is no default
-    EXPECT_EQ(value.Scalar(), row.default_text) << row.name;
+    const char* const empty = value.IsSequence() ? "[]" : "{}";
+    const bool is_empty = !value.IsScalar() && value.size() == 0;
+    EXPECT_EQ(is_empty ? empty : value.Scalar(), row.default_text) << row.name;
   }
 }
 
@@ -93,6 +96,39 @@ TEST(ExampleFiles, ClusterLoads) {
   ASSERT_TRUE(options.has_value()) << options.error().what;
   EXPECT_EQ(options->target.topology, Topology::cluster);
   EXPECT_EQ(options->target.uri.hosts.size(), 3U);
+}
+
+// Every scenario that has a file: a sentence that says what it is for, and a configuration that
+// `run` would start with once its secrets are there.
+TEST(ExampleFiles, AllLoadAndSayWhatTheyAreFor) {
+  const std::string secret = testing::TempDir() + "keyferry_sample_test_secret";
+  const std::string copy = testing::TempDir() + "keyferry_sample_test.yaml";
+  std::ofstream(secret) << "sesame\n";
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(config_dir + "examples")) {
+    std::ifstream file(entry.path());
+    std::string line;
+    std::string text;
+    while (std::getline(file, line)) {
+      const std::size_t colon = line.find("_file: ");
+      const bool is_secret = colon != std::string::npos &&
+                             line.find("dead_letter") == std::string::npos &&
+                             line.find("ca_file") == std::string::npos;
+      text += (is_secret ? line.substr(0, colon + 7) + secret : line) + "\n";
+    }
+    EXPECT_TRUE(text.starts_with("# ")) << entry.path();
+    std::ofstream(copy) << text;
+    CommandLine command_line;
+    command_line.config_file = copy;
+
+    const Result<Options> options = load_options(command_line, {});
+
+    EXPECT_TRUE(options) << entry.path() << ": " << options.error().what;
+    ++count;
+  }
+  EXPECT_GE(count, 7U);
+  std::remove(secret.c_str());
+  std::remove(copy.c_str());
 }
 
 }  // namespace

@@ -97,8 +97,19 @@ TEST(Uri, ReadsSentinelForms) {
   EXPECT_TRUE(parse_uri("valkey-sentinel://a/m").has_value());
 }
 
-TEST(Uri, NamesWhatIsNotAvailableYet) {
-  EXPECT_EQ(problem("file:///dump.rdb"), "file:// (a file as an end) is not available yet");
+TEST(Uri, ReadsFiles) {
+  const Uri file = parse_uri("file:///backup/a%20b%25.rdb").value();
+  const Uri input = parse_uri("-").value();
+
+  EXPECT_EQ(file.kind, Uri::Kind::file);
+  EXPECT_EQ(file.path, "/backup/a b%.rdb");
+  EXPECT_EQ(redacted(file), "file:///backup/a b%.rdb");
+  EXPECT_EQ(input.kind, Uri::Kind::file);
+  EXPECT_EQ(redacted(input), "-");
+  EXPECT_EQ(problem("file://dump.rdb"),
+            "file:// takes no host and needs an absolute path: file:///backup/dump.rdb");
+  EXPECT_EQ(problem("file:///a%2"),
+            "the file's path holds a '%' that is not followed by two hex digits (%25)");
 }
 
 struct BadUri {

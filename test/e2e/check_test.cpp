@@ -108,7 +108,8 @@ TEST(Check, FindsMissingRights) {
       source_server({"--user", "writer", "on", ">pw", "~app:*", "~keyferry-check", "&*", "+@all",
                      "-restore", "-client|kill", "-client|list", "-watch"});
   const Outcome out =
-      check("redis://reader:pw@" + source.address(), "redis://writer:pw@" + target.address());
+      check("redis://reader:pw@" + source.address(), "redis://writer:pw@" + target.address(),
+            {"--set", "source.mode=psync"});
 
   EXPECT_EQ(out.code, 1) << out.output;
   EXPECT_EQ(out.verdict("source.rights"), "fail") << out.output;

@@ -66,16 +66,16 @@ TEST(ExactlyOnce, ABrokenTargetConnectionRepeatsNothing) {
   link.run(source.uri(), proxy.uri(), quick_lease);
   wait_streaming(link);
   LiveWriter writer(source, live);
-  for (int i = 0; i < 12; ++i) {
-    std::this_thread::sleep_for(Millis{150});
-    proxy.cut_after(i % 2 == 0 ? Direction::to_server : Direction::to_client,
-                    static_cast<std::uint64_t>(1000 + 7919 * i));
+  for (int i = 0; i < 36; ++i) {
+    std::this_thread::sleep_for(Millis{70});
+    proxy.cut_after(i % 3 == 0 ? Direction::to_server : Direction::to_client,
+                    static_cast<std::uint64_t>(1000 + 997 * i));
   }
   std::this_thread::sleep_for(Millis{300});
   writer.stop();
 
   expect_equal_after_drain(source, target, link);
-  EXPECT_GT(proxy.cuts(), 6u);
+  EXPECT_GT(proxy.cuts(), 9u);
 }
 
 TEST(ExactlyOnce, FlushesAndSwapsKeepTheRecord) {

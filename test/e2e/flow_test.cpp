@@ -17,7 +17,7 @@ TEST(Flow, SpoolsDuringTheSnapshotSoThatTheSourceKeepsUs) {
   FaultProxy proxy(target.host(), target.port());
   proxy.throttle(Direction::to_server, 10 * 1024 * 1024);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), proxy.uri());
+  link.run(source.uri(), proxy.uri(), {"--set", "delivery.mode=at_least_once"});
   ASSERT_TRUE(link.wait_status("phase", "snapshot", Millis{10000}));
   std::string spooled = "0";
   RespClient client = source.client();
@@ -51,7 +51,7 @@ TEST(Flow, WritesNothingToDiskWhileTheSourceCanWait) {
   proxy.throttle(Direction::to_server, 10 * 1024 * 1024);
   Keyferry link(KEYFERRY_BINARY);
 
-  link.run(source.uri(), proxy.uri());
+  link.run(source.uri(), proxy.uri(), {"--set", "delivery.mode=at_least_once"});
   wait_streaming(link, Millis{60000});
   drain(link);
 

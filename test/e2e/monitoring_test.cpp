@@ -103,6 +103,24 @@ TEST(RedisExporter, ReadsTheRespListener) {
   drain(link);
 }
 
+// A standby waits for days: whoever restarts what is not alive must let it.
+TEST(Livez, IsTrueOfAStandbyThatWaits) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  Keyferry first(KEYFERRY_BINARY);
+  first.run(source.uri(), target.uri());
+  ASSERT_TRUE(first.wait_synced(Millis{15000})) << first.output();
+  Keyferry standby(KEYFERRY_BINARY);
+  standby.run(source.uri(), target.uri(), {"--standby"});
+
+  std::this_thread::sleep_for(Millis{11500});  // /livez gives 10 s
+
+  EXPECT_EQ(standby.http_get("/livez").status, 200) << standby.output();
+  EXPECT_EQ(standby.http_get("/readyz").status, 503);
+  EXPECT_EQ(standby.status("phase"), "connecting");
+  drain(first);
+}
+
 TEST(RedisExporter, InfoAgreesWithStatus) {
   RedisServer source = source_server();
   RedisServer target = source_server();

@@ -85,7 +85,57 @@ std::vector<Case> source_cases() {
        [](auto& f, auto&) { add_info(f.source, "redis_mode:cluster\r\n"); },
        {"warn source.role"}},
       {"PSYNC denied",
-       [](auto& f, auto&) { (*f.source.denied)["PSYNC"] = "no"; },
+       [](auto& f, auto& o) {
+         (*f.source.denied)["PSYNC"] = "no";
+         o.source_mode = SourceMode::psync;
+       },
+       {"fail source.rights"}},
+      {"PSYNC denied, events off",
+       [](auto& f, auto&) {
+         (*f.source.denied)["PSYNC"] = "no";
+         f.source.config["notify-keyspace-events"] = "";
+       },
+       {"warn source.mode", "fail source.notifications"}},
+      {"PSYNC denied, events may be set",
+       [](auto& f, auto& o) {
+         (*f.source.denied)["PSYNC"] = "no";
+         f.source.config["notify-keyspace-events"] = "K";
+         o.source_scan_enable_notifications = true;
+       },
+       {"warn source.mode"}},
+      {"scan, an event class missing",
+       [](auto& f, auto& o) {
+         o.source_mode = SourceMode::scan;
+         f.source.config["notify-keyspace-events"] = "Eg$lshzt";
+       },
+       {"fail source.notifications"}},
+      {"scan without events",
+       [](auto& f, auto& o) {
+         o.source_mode = SourceMode::scan;
+         o.stream_enabled = false;
+         f.source.config["notify-keyspace-events"] = "";
+       },
+       {}},
+      {"scan, nobody tells the flags",
+       [](auto& f, auto& o) {
+         o.source_mode = SourceMode::scan;
+         f.source.config.clear();
+         f.source.config["databases"] = "16";
+       },
+       {"warn source.notifications", "warn source.subscriber_buffer"}},
+      {"scan, a small buffer for subscribers",
+       [](auto& f, auto& o) {
+         o.source_mode = SourceMode::scan;
+         f.source.config["notify-keyspace-events"] = "AE";
+         f.source.config["client-output-buffer-limit"] = "slave 0 0 0 pubsub 1048576 524288 60";
+       },
+       {"warn source.subscriber_buffer"}},
+      {"SCAN denied",
+       [](auto& f, auto& o) {
+         o.source_mode = SourceMode::scan;
+         f.source.config["notify-keyspace-events"] = "AE";
+         (*f.source.denied)["SCAN"] = "no";
+       },
        {"fail source.rights"}},
       {"CONFIG denied",
        [](auto& f, auto&) { (*f.source.denied)["CONFIG GET"] = "no"; },
@@ -293,7 +343,9 @@ TEST(Preflight, OnlyMissingRightsAndReachAreFatal) {
   PreflightFacts facts = healthy();
   (*facts.source.denied)["REPLCONF"] = "no";
   facts.spool.problem = "no";
-  for (const Finding& one : judge_preflight(facts, Options())) {
+  Options options;
+  options.source_mode = SourceMode::psync;
+  for (const Finding& one : judge_preflight(facts, options)) {
     EXPECT_EQ(one.is_fatal, one.name == "source.rights") << one.name;
   }
 }

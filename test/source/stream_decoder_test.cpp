@@ -342,5 +342,76 @@ TEST(StreamDecoder, LetsGoOfWhatItWasFedOnceItIsTaken) {
   EXPECT_LE(most, 64u * 1024);
 }
 
+// --- append-only files
+
+Bytes annotated() {
+  return "#TS:100\r\n" + make_command({"SELECT", "3"}) + make_command({"SET", "a", "1"}) +
+         "# a word for people\n" + make_command({"MULTI"}) + make_command({"INCR", "n"}) +
+         "#TS:200\r\n" + make_command({"INCR", "n"}) + make_command({"EXEC"}) + "#TS:300\r\n" +
+         make_command({"SET", "b", "2"});
+}
+
+TEST(StreamDecoder, PassesOverAnnotationsForEverySplit) {
+  test::for_each_split(annotated(), [](const std::vector<ByteView>& pieces) {
+    Decoding decoding;
+    decoding.decoder().read_annotations(std::nullopt);
+    for (const ByteView piece : pieces)
+      ASSERT_FALSE(decoding.feed(piece));
+    while (decoding.take()) {
+    }
+
+    ASSERT_EQ(decoding.seen().size(), 6u);
+    EXPECT_EQ(decoding.seen()[0].db, 3);
+    EXPECT_EQ(decoding.decoder().offset(), start_offset + static_cast<Offset>(annotated().size()));
+    EXPECT_FALSE(decoding.decoder().is_torn());
+    EXPECT_FALSE(decoding.decoder().has_ended());
+  });
+}
+
+TEST(StreamDecoder, EndsAtTheFirstAnnotationBehindTheMoment) {
+  struct Case {
+    std::int64_t until;
+    std::size_t commands;  // with MULTI and EXEC
+  };
+  for (const Case& one : {Case{99, 0}, Case{100, 1}, Case{199, 1}, Case{200, 5}, Case{300, 6}}) {
+    test::for_each_split(annotated(), [&one](const std::vector<ByteView>& pieces) {
+      Decoding decoding;
+      decoding.decoder().read_annotations(one.until);
+      for (const ByteView piece : pieces)
+        ASSERT_FALSE(decoding.feed(piece));
+      while (decoding.take()) {
+      }
+
+      EXPECT_EQ(decoding.seen().size(), one.commands) << one.until;
+      EXPECT_EQ(decoding.decoder().has_ended(), one.until < 300) << one.until;
+    });
+  }
+}
+
+TEST(StreamDecoder, RefusesAnnotationsWithoutEndAndThoseOfServers) {
+  Decoding endless;
+  endless.decoder().read_annotations(std::nullopt);
+  EXPECT_TRUE(endless.feed("#" + Bytes(2000, 'x')).is(Errc::corrupt));
+  Decoding server;
+  EXPECT_TRUE(server.feed("#TS:1\r\n").is(Errc::corrupt));
+}
+
+TEST(StreamDecoder, KnowsWhetherAFileEndsInTheMiddle) {
+  Decoding in_command;
+  ASSERT_FALSE(in_command.feed(make_command({"SET", "a", "1"}) + "*1\r\n$4\r\nPI"));
+  Decoding in_group;
+  ASSERT_FALSE(in_group.feed(make_command({"SELECT", "3"}) + make_command({"MULTI"})));
+  Decoding whole;
+  ASSERT_FALSE(whole.feed(make_command({"SELECT", "3"})));
+
+  EXPECT_TRUE(in_command.decoder().is_torn());
+  EXPECT_TRUE(in_command.decoder().begin_file().is(Errc::corrupt));
+  EXPECT_TRUE(in_group.decoder().is_torn());
+  EXPECT_EQ(in_group.decoder().whole_offset(),
+            start_offset + static_cast<Offset>(make_command({"SELECT", "3"}).size()));
+  EXPECT_FALSE(whole.decoder().begin_file());
+  EXPECT_EQ(whole.decoder().db(), 0) << "each file begins in database 0";
+}
+
 }  // namespace
 }  // namespace keyferry

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <deque>
 #include <stdexcept>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -13,23 +15,28 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "support/process.hpp"
-
 namespace keyferry::test {
 
 // One client connection and its server connection. pending[d] was read and not yet written in
 // direction d: at most one buffer, so a slow reader slows the sender down as it would without the
-// proxy.
+// proxy. What is delayed is under way before that, as on a long line.
 struct FaultProxy::Link {
+  struct Late {
+    std::int64_t due_ns = 0;
+    std::string bytes;
+  };
   int client = -1;
   int server = -1;
   std::string pending[2];
-  bool ended[2] = {false, false};  // the sender has closed its half
+  std::deque<Late> under_way[2];
+  bool ended[2] = {false, false};     // the sender has closed its half
+  bool told_end[2] = {false, false};  // and the receiver knows
 
   int from(Direction d) const { return d == Direction::to_server ? client : server; }
   int to(Direction d) const { return d == Direction::to_server ? server : client; }
   std::string& waiting(Direction d) { return pending[static_cast<std::size_t>(d)]; }
   bool& end(Direction d) { return ended[static_cast<std::size_t>(d)]; }
+  std::deque<Late>& late(Direction d) { return under_way[static_cast<std::size_t>(d)]; }
   ~Link() {
     ::close(client);
     if (server >= 0) ::close(server);
@@ -39,6 +46,7 @@ struct FaultProxy::Link {
 namespace {
 
 constexpr std::size_t buffer_size = 65536;
+constexpr std::size_t under_way_max_buffers = 512;
 constexpr Direction both[] = {Direction::to_server, Direction::to_client};
 
 std::int64_t now_ns() {
@@ -111,6 +119,10 @@ void FaultProxy::throttle(Direction direction, std::uint64_t bytes_per_s) {
   lane(direction).bytes_per_s = bytes_per_s;
 }
 
+void FaultProxy::delay(Direction direction, Millis late) {
+  lane(direction).delay_ns = std::chrono::nanoseconds(late).count();
+}
+
 void FaultProxy::run() {
   while (!stopping_) {
     follow_requests();
@@ -143,7 +155,7 @@ void FaultProxy::poll_once() {
     for (const Direction d : both) {
       if (stalled_ || lane(d).allowance < 1) continue;
       const std::size_t reader = d == Direction::to_server ? 0 : 1;
-      if (link->waiting(d).empty() && !link->end(d)) events[reader] |= POLLIN;
+      if (may_receive(*link, d)) events[reader] |= POLLIN;
       if (!link->waiting(d).empty()) events[1 - reader] |= POLLOUT;
     }
     // With nothing wanted poll would report a hang-up again and again: leave such a socket out.
@@ -179,24 +191,42 @@ void FaultProxy::accept_one() {
   open_ = links_.size();
 }
 
+bool FaultProxy::may_receive(Link& link, Direction direction) const {
+  if (link.end(direction)) return false;
+  return lane(direction).delay_ns > 0 ? link.late(direction).size() < under_way_max_buffers
+                                      : link.waiting(direction).empty();
+}
+
+// False when the connection is over.
+bool FaultProxy::receive(Link& link, Direction direction) {
+  char buffer[buffer_size];
+  const double limit = std::min<double>(buffer_size, lane(direction).allowance);
+  if (limit < 1) return true;
+  const ssize_t n = ::recv(link.from(direction), buffer, static_cast<std::size_t>(limit), 0);
+  if (n < 0) return errno == EAGAIN;
+  link.end(direction) = n == 0;
+  const std::int64_t due = now_ns() + lane(direction).delay_ns;
+  if (n > 0)
+    link.late(direction).push_back({due, std::string(buffer, static_cast<std::size_t>(n))});
+  return true;
+}
+
 // Moves what can be moved now; false when the connection is over.
 bool FaultProxy::transfer(Link& link, Direction direction) {
   Lane& flow = lane(direction);
   std::string& waiting = link.waiting(direction);
-  if (waiting.empty() && !link.end(direction)) {
-    char buffer[buffer_size];
-    const double limit = std::min<double>(buffer_size, flow.allowance);
-    if (limit < 1) return true;
-    const ssize_t n = ::recv(link.from(direction), buffer, static_cast<std::size_t>(limit), 0);
-    if (n < 0) return errno == EAGAIN;
-    if (n == 0) {
-      link.end(direction) = true;
-      ::shutdown(link.to(direction), SHUT_WR);
-      return !(link.ended[0] && link.ended[1]);
-    }
-    waiting.assign(buffer, static_cast<std::size_t>(n));
+  if (may_receive(link, direction) && !receive(link, direction)) return false;
+  auto& late = link.late(direction);
+  if (waiting.empty() && !late.empty() && late.front().due_ns <= now_ns()) {
+    waiting = std::move(late.front().bytes);
+    late.pop_front();
   }
-  if (waiting.empty()) return true;
+  if (waiting.empty()) {
+    const auto d = static_cast<std::size_t>(direction);
+    if (link.ended[d] && late.empty() && !std::exchange(link.told_end[d], true))
+      ::shutdown(link.to(direction), SHUT_WR);
+    return !(link.told_end[0] && link.told_end[1]);
+  }
 
   std::size_t size = waiting.size();
   const std::int64_t left = flow.cut_after;

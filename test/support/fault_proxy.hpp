@@ -1,6 +1,6 @@
 // A TCP proxy on 127.0.0.1 in front of a server, with the faults of a bad network: cut, cut after
-// exactly N bytes, stall, throttle, refuse. Runs on a thread of its own; all calls may come from
-// any thread. Knows bytes, not Redis.
+// exactly N bytes, stall, throttle, delay, refuse. Runs on a thread of its own; all calls may come
+// from any thread. Knows bytes, not Redis.
 #pragma once
 
 #include <atomic>
@@ -10,6 +10,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "support/process.hpp"
 
 namespace keyferry::test {
 
@@ -35,6 +37,8 @@ class FaultProxy {
   void resume() { stalled_ = false; }
   // At most so many bytes per second in that direction, over all connections; 0 = no limit.
   void throttle(Direction direction, std::uint64_t bytes_per_s);
+  // Bytes of that direction arrive so much later: half of a round trip over a long way.
+  void delay(Direction direction, Millis late);
   // The port stops listening (connection refused) until called with false; connections stay.
   void refuse(bool on);
 
@@ -49,6 +53,7 @@ class FaultProxy {
     std::atomic<std::uint64_t> bytes = 0;
     std::atomic<std::int64_t> cut_after = -1;  // bytes left before the cut; -1 none
     std::atomic<std::uint64_t> bytes_per_s = 0;
+    std::atomic<std::int64_t> delay_ns = 0;
     double allowance = 0;  // of the throttle; proxy thread only
   };
   struct Link;
@@ -62,6 +67,8 @@ class FaultProxy {
   void poll_once();
   void accept_one();
   bool transfer(Link& link, Direction direction);
+  bool receive(Link& link, Direction direction);
+  bool may_receive(Link& link, Direction direction) const;
   void refill();
   void close_all();
   void listen();

@@ -49,7 +49,9 @@ std::string json_field(const std::string& json, const std::string& path) {
   }
 }
 
-Keyferry::Keyferry(std::string binary) : binary_(std::move(binary)) {}
+Keyferry::Keyferry(std::string binary) : binary_(std::move(binary)) {
+  if (const char* other = std::getenv("KEYFERRY_TEST_BINARY")) binary_ = other;
+}
 
 void Keyferry::run(const std::string& source, const std::string& target,
                    const std::vector<std::string>& more) {

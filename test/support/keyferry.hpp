@@ -27,7 +27,7 @@ std::string json_field(const std::string& json, const std::string& path);
 
 class Keyferry {
  public:
-  // `binary`: tests pass KEYFERRY_BINARY.
+  // `binary`: tests pass KEYFERRY_BINARY; KEYFERRY_TEST_BINARY in the environment wins.
   explicit Keyferry(std::string binary);
 
   // keyferry run --source S --target T --http 127.0.0.1:<http_port()> --set admin.resp_listen=...

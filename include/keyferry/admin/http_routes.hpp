@@ -15,6 +15,9 @@ enum class ControlVerb { drain, pause, resume, stop, cutover };
 // executor; false when the link can no longer take it.
 using Control = std::function<bool(ControlVerb)>;
 
+// Hands new rate limits to the pipeline; called like Control.
+using ChangeLimits = std::function<void(const RateChange&)>;
+
 struct HttpRequest {
   std::string method;
   std::string target;  // path, and a query after '?'
@@ -27,8 +30,10 @@ struct HttpReply {
   unsigned status = 200;
   std::string content_type;
   std::string body;
-  std::string allow;      // 405 only
-  std::string challenge;  // 401 only: WWW-Authenticate
+  std::string allow;           // 405 only
+  std::string challenge;       // 401 only: WWW-Authenticate
+  std::string policy = {};     // the page only: Content-Security-Policy
+  std::string events_of = {};  // not empty: server-sent events, the body of this path each second
 };
 
 class HttpRoutes {
@@ -38,6 +43,8 @@ class HttpRoutes {
   HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
              std::int64_t started_ms, std::string token = "");
 
+  ChangeLimits change_limits;  // may be empty: there is nothing to limit
+
   HttpReply answer(const HttpRequest& request, std::int64_t now_ms) const;
 
  private:
@@ -45,7 +52,8 @@ class HttpRoutes {
   struct Row;
   static const Row rows[];
 
-  HttpReply index(const Visit& visit) const;
+  HttpReply page(const Visit& visit) const;
+  HttpReply events(const Visit& visit) const;
   HttpReply status(const Visit& visit) const;
   HttpReply metrics(const Visit& visit) const;
   HttpReply livez(const Visit& visit) const;
@@ -55,6 +63,7 @@ class HttpRoutes {
   HttpReply resume(const Visit& visit) const;
   HttpReply stop(const Visit& visit) const;
   HttpReply cutover(const Visit& visit) const;
+  HttpReply limits(const Visit& visit) const;
   HttpReply control(const Visit& visit, ControlVerb verb, Phase next) const;
   bool is_fresh(const Visit& visit) const;
   bool is_authorized(const HttpRequest& request) const;

@@ -5,9 +5,9 @@
 
 #include <cstdio>
 
-#include "keyferry/cli/snapshot_json.hpp"
 #include "keyferry/cli/snapshot_summary.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
+#include "keyferry/rdb/snapshot_json.hpp"
 
 namespace keyferry {
 

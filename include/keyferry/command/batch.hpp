@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -21,6 +23,12 @@ struct CommandInfo;
 // (EXEC).
 enum class GroupMark : std::uint8_t { none, first, inside, last };
 
+// A command as the source sent it, where another one goes to the target in its place.
+struct Origin {
+  ByteView wire;
+  std::int32_t db = 0;
+};
+
 struct Command {
   ByteView wire;                      // as it came, header to last CRLF
   const CommandInfo* info = nullptr;  // row of the command table; nullptr for a name it lacks
@@ -29,6 +37,15 @@ struct Command {
   std::int32_t db = 0;  // selected when it ran
   GroupMark group = GroupMark::none;
   Offset end = 0;  // stream offset behind its last byte
+  const Origin* origin =
+      nullptr;                    // not null: `wire`, `db` and arguments are no longer the source's
+  const char* refusal = nullptr;  // not null: rules make it impossible; a word for counters
+};
+
+// What the bytes of transformed commands live in.
+struct Transformed {
+  std::deque<Bytes> bytes;
+  std::deque<Origin> origins;
 };
 
 // Views stay valid while the Batch lives: it holds every slab they point into.
@@ -37,6 +54,7 @@ struct Batch {
   std::vector<Command> commands;
   std::vector<ByteView> args;
   std::vector<SlabRef> slabs;
+  std::unique_ptr<Transformed> transformed;  // empty as long as nothing was changed
   Offset end = 0;  // stream offset behind everything this batch covers, control commands included
   std::int32_t db = 0;  // selected behind it
   // Some of it may have been executed at the source so long ago that the target's clock has moved

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,22 @@ OptionDef text_option(std::string name, Access<std::string> access, Empty empty,
 OptionDef address_option(std::string name, EndOptions Options::*end, std::string what);
 
 OptionDef listen_option(std::string name, Access<std::string> access, std::string what);
+
+// What is wrong with one item of a list or a map, or "".
+using ItemCheck = std::function<std::string(const std::string& item)>;
+
+// [a, b]; a text that does not begin with '[' is one item.
+OptionDef list_option(std::string name, Access<std::vector<std::string>> access, ItemCheck check,
+                      std::string range, std::string what);
+
+// {a: b}
+OptionDef map_option(std::string name, Access<std::map<std::string, std::string>> access,
+                     ItemCheck check_name, ItemCheck check_value, std::string range,
+                     std::string what);
+
+// A text that `check` must find nothing wrong with.
+OptionDef checked_option(std::string name, Access<std::string> access, ItemCheck check,
+                         std::string range, std::string what);
 
 // A wrong value as it may be repeated: short, printable, and never anything that looks like an
 // address.

@@ -20,9 +20,14 @@ struct OptionDef {
   // a password.
   std::function<std::string(Options&, const std::string&)> set;
   std::function<std::string(const Options&)> show;
+  // Its value is a list or a map; as text in YAML's flow form: [a, b], {a: b}.
+  bool is_structured = false;
 };
 
 const std::vector<OptionDef>& option_table();
+
+// Those of ends that are files (file_options.cpp), appended to the table.
+void add_file_options(std::vector<OptionDef>& table);
 
 // Null when there is no such option.
 const OptionDef* find_option(const std::string& name);

@@ -9,12 +9,15 @@
 #include <vector>
 
 #include "keyferry/base/error.hpp"
+#include "keyferry/config/rules.hpp"
 #include "keyferry/config/uri.hpp"
 
 namespace keyferry {
 
 enum class StopWhen { never, snapshot, lag_zero };
 enum class StopThen { exit, idle };
+enum class SourceMode { automatic, psync, scan };
+enum class ScanProbe { automatic, always, never };
 enum class ErrorPolicy { stop, skip };
 enum class Topology { automatic, standalone, cluster };
 enum class TargetBefore { keep, flush, must_be_empty };
@@ -25,6 +28,7 @@ enum class AckPolicy { applied, zero };
 enum class Delivery { exactly_once, at_least_once };
 enum class LostHistory { full_resync, fail };
 enum class TlsVerify { full, ca, none };
+enum class OnTruncated { stop, keep };
 
 // Only looked at when the address asks for TLS. Files are read at each connect, so renewed
 // certificates are taken up by themselves.
@@ -56,10 +60,22 @@ struct EndOptions {
 struct Options {
   EndOptions source;
   std::string source_psync_command = "PSYNC";
+  OnTruncated source_aof_on_truncated = OnTruncated::stop;
+  std::string source_aof_until;  // parse_time() reads it; "" = to the end
+  SourceMode source_mode = SourceMode::automatic;
+  bool source_prefer_replica = false;
+  std::int64_t source_scan_count = 1000;
+  bool source_scan_enable_notifications = false;
+  ScanProbe source_scan_probe = ScanProbe::automatic;
+  std::int64_t source_scan_check_ms = 1000;
+  std::int64_t source_scan_reconcile_s = 0;  // 0: never
   EndOptions target;
   std::int64_t target_lanes_per_node = 4;  // 1..64
   std::int64_t target_topology_refresh_s = 30;
   TargetBefore target_before = TargetBefore::keep;
+  std::string target_file_release;  // parse_release() reads it; "" = as the source
+  std::int64_t target_file_rotate_bytes = 0;
+  std::int64_t target_file_fsync_interval_ms = 1000;
   bool snapshot_enabled = true;
   ExistingKey snapshot_on_existing_key = ExistingKey::replace;
   bool snapshot_mirror = false;
@@ -73,13 +89,20 @@ struct Options {
   std::int64_t delivery_checkpoint_interval_ms = 1000;
   std::int64_t delivery_transaction_max_ms = 50;
   std::int64_t delivery_lease_s = 10;
+  std::int64_t delivery_retain_bytes = std::int64_t{64} * 1024 * 1024;
   LostHistory delivery_on_lost_history = LostHistory::full_resync;
   std::int64_t delivery_full_resyncs_per_hour = 1;
   ErrorPolicy errors_policy = ErrorPolicy::stop;
   std::string errors_dead_letter_file = "keyferry-dead-letters.resp";
+  FilterOptions filter;
+  TransformOptions transform;  // groups databases and transform
   std::int64_t limits_memory_max_bytes = std::int64_t{256} * 1024 * 1024;
+  std::int64_t limits_target_ops_per_s = 0;  // 0 = unlimited, like below
+  std::int64_t limits_target_bytes_per_s = 0;
+  std::int64_t limits_source_bytes_per_s = 0;
   bool spool_enabled = true;
-  std::string spool_dir = "keyferry-spool";
+  std::string spool_dir;  // "": the default, where nothing outlives the process
+  std::string spool_folder() const { return spool_dir.empty() ? "keyferry-spool" : spool_dir; }
   std::int64_t spool_max_bytes = std::int64_t{8} * 1024 * 1024 * 1024;
   std::string http_listen = "127.0.0.1:8484";  // "" = off
   std::string http_token_file;
@@ -114,6 +137,7 @@ struct CommandLine {
   std::vector<std::string> set;  // "a.b=value"
   bool standby = false;
   bool restart = false;
+  bool target_only = false;  // the command has nothing to do with a source
 };
 
 // Defaults < YAML file < environment < flags. Every problem is found before returning: the error's

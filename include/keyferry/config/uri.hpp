@@ -17,12 +17,12 @@ struct HostPort {
 };
 
 struct Uri {
-  enum class Kind { tcp, unix_socket };
+  enum class Kind { tcp, unix_socket, file };
   Kind kind = Kind::tcp;
   std::string user;      // percent-decoded; empty = "default"
   std::string password;  // percent-decoded; never printed
   std::vector<HostPort> hosts;
-  std::string path;  // unix socket
+  std::string path;  // unix socket, file; "-" = standard input
   int db = 0;
   bool tls = false;             // rediss://, valkeys://, rediss-sentinel://
   std::string sentinel_master;  // not empty: `hosts` are Sentinels, which know where it is
@@ -30,9 +30,9 @@ struct Uri {
 
 // redis:// and valkey:// (also a bare host:port), rediss:// and valkeys:// (TLS), unix:///path,
 // redis-sentinel://host[,host...]/master-name and its relatives. Missing port: 6379, of a Sentinel
-// 26379. IPv6 in brackets. The file form is known but refused by name until it works. Errors:
-// Errc::usage; their text never repeats any part of an address that holds an '@', so that no
-// password can slip into it.
+// 26379. IPv6 in brackets. file:///path and "-" (standard input) are files. Errors: Errc::usage;
+// their text never repeats any part of an address that holds an '@', so that no password can slip
+// into it.
 Result<Uri> parse_uri(std::string_view text);
 
 // "redis://user:***@host:port/db": for logs and status. A user without a password is hidden too

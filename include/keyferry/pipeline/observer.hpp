@@ -11,6 +11,19 @@
 
 namespace keyferry {
 
+// What a master's INFO replication says about its stream.
+struct SourceHistory {
+  std::string replid;
+  Offset offset = 0;
+  std::string replid2;        // what its history was called before a failover; "" or zeros: none
+  Offset second_offset = -1;  // first byte that is not of replid2
+  std::int64_t backlog_bytes = 0;  // size of its backlog
+
+  // Whether it can have sent what `position` says was received.
+  bool holds(const ReplicationPosition& position) const;
+};
+SourceHistory read_history(ByteView info);
+
 class Observer {
  public:
   Observer(const asio::any_io_executor& executor, const EndOptions& options);
@@ -27,7 +40,10 @@ class Observer {
   // Whether readings should come every 100 ms.
   std::function<bool()> is_urgent;
 
-  Offset source_offset() const { return offset_; }
+  Offset source_offset() const { return history_.offset; }
+  const SourceHistory& history() const { return history_; }
+  // As far as two readings tell.
+  std::int64_t write_rate_bytes_per_s() const { return growth_bytes_per_s_; }
   // What the source holds back, when `received` bytes of its stream have been read.
   SourcePressure pressure(Offset received, TimePoint now) const;
 
@@ -40,7 +56,7 @@ class Observer {
   Signal halt_;
   bool stopping_ = false;
   bool open_ = false;
-  Offset offset_ = 0;
+  SourceHistory history_;
   std::optional<TimePoint> read_at_;
   std::int64_t growth_bytes_per_s_ = 0;
   std::int64_t limit_bytes_ = 0;
@@ -49,5 +65,7 @@ class Observer {
 // The lowest limit in a CONFIG GET client-output-buffer-limit value for replicas, in bytes; 0 =
 // none.
 std::int64_t replica_output_limit(ByteView config_value);
+// The same for a class of clients, under its new or its old name.
+std::int64_t output_limit(ByteView config_value, ByteView name, ByteView old_name);
 
 }  // namespace keyferry

@@ -7,15 +7,20 @@
 // failed at the end.
 #pragma once
 
+#include <unordered_set>
+
+#include "keyferry/base/rate.hpp"
 #include "keyferry/checkpoint/lag.hpp"
 #include "keyferry/pipeline/cutover.hpp"
 #include "keyferry/pipeline/observer.hpp"
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/redis_sink.hpp"
+#include "keyferry/source/file_source.hpp"
 #include "keyferry/source/key_copier.hpp"
 #include "keyferry/source/psync.hpp"
 #include "keyferry/source/stream_decoder.hpp"
+#include "keyferry/transform/transform.hpp"
 
 namespace keyferry {
 
@@ -40,6 +45,8 @@ class Pipeline {
   void pause();   // apply nothing more, but go on receiving into memory and spool
   void resume();  // also done by stop and drain
 
+  void change_limits(const RateChange& change);
+
   // Hands over to the target: holds back the source's writes for at most `pause_limit`, waits until
   // the target has everything, fences the source, ends. False when the link is in no state for it;
   // the outcome is in the status.
@@ -47,12 +54,15 @@ class Pipeline {
 
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
+  // Why run() returned: the source does not let itself be replicated.
+  bool is_forbidden() const { return source_.is_forbidden; }
 
  private:
   // the life of the link (pipeline.cpp)
   Task<Error> open_ends();
   Task<Error> measure_clocks();
   Task<Error> decode();
+  Task<void> wait_for_leave();
   Task<Error> follow_source();
   Task<Error> carry_out();
   Task<Error> drain_received();
@@ -68,10 +78,39 @@ class Pipeline {
   Task<Error> end_snapshot(TimePoint now);
   Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
 
+  // a source that is a file (from_file.cpp)
+  Task<Error> open_files();
+  Error begin_file();
+  Error end_files();
+  void give_up_suspects();
+  bool puts_off_expiry() const { return file_ && file_->files().is_append_only; }
+  void put_off_expiries(Batch& batch);
+  Task<void> settle_expiries();
+  Error place(Error error) const;
+
+  // filter, mapping and script (rules.cpp)
+  Error compile_rules();
+  Error judge_rules() const;
+  bool admits(const rdb::Event& event, std::optional<std::uint64_t> bytes);
+  bool apply_rules(rdb::Event& event, Error& error);
+  bool collides(std::int32_t db);
+  Error collision(ByteView key, std::int32_t source_db);
+
+  // rate limits (limits.cpp)
+  bool is_limited() const { return ops_limit_.is_set() || bytes_limit_.is_set(); }
+  void spend_target(std::int64_t ops, std::size_t bytes);
+  Task<void> wait_for_share();
+  Millis source_wait(std::size_t bytes);
+  Task<Error> decode_limited(const Intake::Chunk& chunk);
+
   // going on where the target is, and healing (resume.cpp)
+  Task<Error> open_kept_stream();
+  void enter_history(const std::string& replid);
+  void tell_backlog();
   void resume_at(const Record& record);
   Task<Error> begin_stream(Intake::FullSync start);
   void on_lost(std::optional<Record> found);
+  bool is_our_past(const std::string& replid) const;
   Error judge_resync();
   Task<Error> heal();
   Task<void> close_gate();
@@ -97,8 +136,10 @@ class Pipeline {
   Spool spool_;
   Watermark watermark_;
   Intake intake_;
+  std::unique_ptr<KeptStream> kept_;  // where spool.dir is given
   PsyncState source_;
   Psync psync_;
+  std::optional<FileSource> file_;  // instead of psync_, observer_ and copier_
   Observer observer_;
   RedisSink sink_;
   KeyCopier copier_;
@@ -118,9 +159,27 @@ class Pipeline {
   std::uint64_t keys_before_ = 0;  // sink keys when this snapshot began
   TimePoint snapshot_began_{};
 
+  std::uint64_t expired_keys_ = 0;  // of a file: gone here before their expiry was put off
+
+  RateLimit ops_limit_;    // to the target
+  bool in_piece_ = false;  // a chunk is decoded piece by piece; some of it is left
+  RateLimit bytes_limit_;
+  RateLimit source_limit_;
+
+  // the rules
+  Transform transform_;
+  Bytes mapped_key_;                         // of the event that is looked at
+  std::unordered_set<std::uint64_t> names_;  // hashes, where names may collide
+  bool names_full_ = false;
+  bool leaving_out_ = false;  // the elements of a big key that does not travel
+  std::uint64_t snapshot_filtered_ = 0;
+  std::uint64_t doubts_ = 0;
+
   // going on where the target is
-  std::optional<Record> resume_;       // what the stream will begin from
-  bool probing_ = false;               // a further point is asked for first
+  std::optional<Record> resume_;        // what the stream will begin from
+  bool probing_ = false;                // a further point is asked for first
+  std::vector<std::string> histories_;  // names that the stream has had, the present one last
+  int readings_in_stream_ = 0;
   bool was_lost_ = false;              // the target lost what it had: a full sync follows
   std::vector<TimePoint> full_syncs_;  // begun within the last hour, but for the first
   bool gate_closed_ = false;  // nothing is decoded: keys are being copied at a known offset

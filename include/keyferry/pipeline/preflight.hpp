@@ -37,6 +37,7 @@ struct SpoolFacts {
 struct PreflightFacts {
   ServerFacts source;
   std::vector<ServerFacts> targets;  // every master, at least the one that was asked first
+  std::string target_file_problem;   // of a target that is a file; "" = it can be written
   bool target_is_cluster = false;
   std::size_t covered_slots = 0;  // of a cluster
   SpoolFacts spool;
@@ -64,7 +65,9 @@ struct NeededCommand {
   std::vector<std::string> args;
   bool is_required = true;
 };
-std::vector<NeededCommand> commands_needed_at_source(const Options& options);
+std::vector<NeededCommand> commands_needed_at_source(const Options& options, bool scans);
+// Whether the source will be scanned: asked for, or it does not let us be its replica.
+bool must_scan(const ServerFacts& source, const Options& options);
 std::vector<NeededCommand> commands_needed_at_target(const Options& options, bool is_cluster);
 
 }  // namespace keyferry

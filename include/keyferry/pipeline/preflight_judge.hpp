@@ -49,17 +49,22 @@ class PreflightJudge {
   void clock(const ServerFacts& server, const std::string& end);
 
   // the source
+  void source_file();
   void source_role();
+  void source_mode();
   void output_buffer();
   void backlog();
   void diskless();
   void repl_timeout();
   void replicas_counted();
+  void notifications();
+  void subscriber_buffer();
   void databases();
   void lossy_types();
   void modules();
 
   // the target
+  void target_file();
   void same_server();
   void target_role();
   void coverage();

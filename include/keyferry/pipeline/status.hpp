@@ -51,6 +51,20 @@ struct NamedCount {
   std::uint64_t count = 0;
 };
 
+// What the link may use per second; 0 = no limit.
+struct RateLimits {
+  std::int64_t target_ops_per_s = 0;
+  std::int64_t target_bytes_per_s = 0;
+  std::int64_t source_bytes_per_s = 0;
+};
+
+// What is asked for while the link runs; nullopt: as it was.
+struct RateChange {
+  std::optional<std::int64_t> target_ops_per_s;
+  std::optional<std::int64_t> target_bytes_per_s;
+  std::optional<std::int64_t> source_bytes_per_s;
+};
+
 // The last cutover that was asked for.
 struct CutoverStatus {
   enum class State { none, waiting, paused, committed, failed };
@@ -62,6 +76,16 @@ struct CutoverStatus {
   bool is_running() const { return state == State::waiting || state == State::paused; }
 };
 const char* to_string(CutoverStatus::State state);
+
+// How far scan mode is; see scan_link.hpp.
+struct ScanStatus {
+  std::int32_t db = 0;              // being scanned
+  double percent = 0;               // of the pass under way; 100 when there is none
+  std::uint64_t pending_keys = 0;   // changed and not yet copied again
+  std::uint64_t spilled_keys = 0;   // of those, waiting on disk
+  std::uint64_t rescans = 0;        // passes that were begun after the first one
+  std::uint64_t notifications = 0;  // events received
+};
 
 struct Status {
   Phase phase = Phase::connecting;
@@ -101,9 +125,10 @@ struct Status {
   std::uint64_t target_reconnects = 0;
   std::uint64_t source_bytes = 0;
   std::uint64_t target_bytes = 0;
-  std::vector<NamedCount> redirects;   // by kind: MOVED, ASK, TRYAGAIN
-  std::vector<NamedCount> errors;      // by kind: OOM, WRONGTYPE, ...
-  std::vector<NamedCount> cross_slot;  // by command name
+  std::vector<NamedCount> redirects;    // by kind: MOVED, ASK, TRYAGAIN
+  std::vector<NamedCount> filtered_by;  // by reason: key, type, mixed, ...
+  std::vector<NamedCount> errors;       // by kind: OOM, WRONGTYPE, ...
+  std::vector<NamedCount> cross_slot;   // by command name
   LatencyHistogram apply_latency;
 
   std::uint64_t memory_used_bytes = 0;
@@ -117,8 +142,11 @@ struct Status {
   bool is_streaming = false;  // the snapshot is behind us
   std::vector<LaneStatus> lanes;
   std::optional<std::string> last_error;
+  std::vector<std::string> last_dead_letters;  // in words, the newest last
   CutoverStatus cutover;
-  std::int64_t published_ms = 0;  // steady clock; /livez checks that it moves
+  RateLimits limits;
+  std::optional<ScanStatus> scan;  // scan mode only
+  std::int64_t published_ms = 0;   // steady clock; /livez checks that it moves
 };
 
 // Exchange point between the pipeline thread (store) and any other (load).

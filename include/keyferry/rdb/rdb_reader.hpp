@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -64,6 +65,11 @@ class RdbReader {
   // are always whole: only RESTORE can carry them.
   explicit RdbReader(std::size_t value_max_bytes = std::numeric_limits<std::size_t>::max())
       : value_max_bytes_(value_max_bytes) {}
+
+  // May be empty. Asked once per key, before its value has been read (no value, no metadata in the
+  // event): with false the value is stepped over in pieces and no event tells of the key. Types
+  // that only their elements delimit are not asked about.
+  std::function<bool(const Event&)> wants;
 
   // Reads the next event from the start of `bytes`; `consumed` says how many bytes may be dropped
   // afterwards (the event's views point into them, so only after the event was used). With
@@ -143,6 +149,8 @@ class RdbReader {
   Status next_element(ByteView bytes, Event& event, std::size_t& consumed);
   Status need_more(const Cursor& in);
   bool may_drop_skipped() const;
+  bool is_unwanted(ByteView key) const;
+  Status skip_on(ByteView bytes, Event& event, std::size_t& consumed);
   bool start_key(Cursor& in, std::uint8_t code);
   bool finish_value(Cursor& in, ByteView bytes, Event& event);
   void refuse_unknown(Cursor& in, std::uint8_t code);
@@ -158,7 +166,8 @@ class RdbReader {
   std::uint64_t offset_ = 0;
   std::uint64_t crc_ = 0;
   std::size_t need_bytes_ = 0;
-  std::size_t walked_ = 0;  // of the bytes offered last: settled, never read again
+  std::size_t skip_left_ = 0;  // of a string inside something skipped, which nobody need hold
+  std::size_t walked_ = 0;     // of the bytes offered last: settled, never read again
   std::int32_t db_ = 0;
   Attributes attributes_;
 

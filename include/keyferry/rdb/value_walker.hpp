@@ -20,6 +20,11 @@ class ValueWalker {
   // read) where the walk goes on.
   bool walk(Cursor& in);
 
+  // The string that the cursor fell short of is stepped over by other means.
+  void pass_string() {
+    if (*at_ != 'M') ++at_;  // items of a module end by their own mark
+  }
+
   // Whether a collection of the outermost level had no elements.
   bool saw_empty() const { return saw_empty_; }
 

@@ -53,6 +53,10 @@ class ClusterStream {
   // Lets the records of the nodes follow.
   void checkpoint();
   bool is_recorded() const;
+  // The stream behind this is needed again after a crash; as of the last checkpoint().
+  Offset recorded_offset() const { return lowest_recorded_; }
+  // The source's history has this name from now on.
+  void enter_history(const std::string& replid) { record_.replid = replid; }
   void check_timeout(TimePoint now);
 
   // The same record for every master: a snapshot begins or is complete. Tries again while a node is
@@ -174,6 +178,7 @@ class ClusterStream {
   bool stopping_ = false;
   std::uint64_t epoch_ = 0;  // grows with each discard()
   Offset clean_ = 0;         // up to here everything is applied and nothing was suspect
+  Offset lowest_recorded_ = 0;
   Offset noted_ = 0;
   Offset noted_most_ = 0;                            // before the stream began again, too
   std::deque<std::pair<Offset, std::int32_t>> dbs_;  // selected behind that offset

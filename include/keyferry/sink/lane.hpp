@@ -39,6 +39,7 @@ struct Unit {
   std::int32_t db = 0;
   Slot slot = 0;   // order is kept per slot; always 0 in the stream to a standalone target
   Offset end = 0;  // stream offset behind its command; 0 for snapshot commands
+  const Origin* origin = nullptr;  // what the source sent, where that is something else
   Load load = Load::none;
   bool is_group = false;
   bool joins_next = false;    // inside a MULTI..EXEC of the source: not the end of a transaction
@@ -50,11 +51,16 @@ struct Unit {
   bool is_gone = false;       // moved out of the lane; both cursors pass over it
   bool select_sent = false;   // a SELECT was sent in front: one more reply
   bool was_sent = false;      // over a connection that broke: it may have been applied
+
+  // As the source knows it: keys of the target's may have other names.
+  ByteView source_wire() const { return origin == nullptr ? wire : origin->wire; }
+  std::int32_t source_db() const { return origin == nullptr ? db : origin->db; }
 };
 
 // Keeps the bytes of units alive.
 struct Cargo {
   std::unique_ptr<Batch> batch;
+  std::deque<Origin> origins;  // of copies
   std::deque<Bytes>
       made;  // wires that are not verbatim: split commands, copied groups, snapshot keys
 };

@@ -7,6 +7,7 @@
 // standalone target the stream is one slot. Pipeline thread only.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,6 +27,7 @@
 #include "keyferry/sink/route.hpp"
 #include "keyferry/sink/serial_lane.hpp"
 #include "keyferry/sink/topology.hpp"
+#include "keyferry/transform/transform.hpp"
 
 namespace keyferry {
 
@@ -45,6 +47,13 @@ struct SinkStats {
   std::map<std::string, std::uint64_t, std::less<>> errors;      // by kind
   std::map<std::string, std::uint64_t, std::less<>> cross_slot;  // by command name
   std::string last_error;
+  std::vector<std::string> last_dead_letters;  // in words, the newest last
+
+  void remember_dead_letter(const std::string& what) {
+    constexpr std::size_t remembered = 10;
+    if (last_dead_letters.size() == remembered) last_dead_letters.erase(last_dead_letters.begin());
+    last_dead_letters.push_back(what);
+  }
 };
 
 class RedisSink {
@@ -60,6 +69,10 @@ class RedisSink {
   // Runs when the target does not stand where this link left it: what its record says now. Nothing
   // more is written until begin_stream().
   std::function<void(std::optional<Record>)> on_lost;
+
+  // What stands between source and target; nullptr: nothing. Outlives the sink. Commands and keys
+  // come to the sink transformed; it asks about copies of keys, leftovers and the script.
+  Transform* transform = nullptr;
 
   // Reaches the target, takes the right to write there, and prepares it (target.before). Nothing
   // runs yet.
@@ -88,6 +101,12 @@ class RedisSink {
   Suspects& suspects() { return suspects_; }
   // Lets the target's record follow the stream; asked now and then, and at the end.
   void checkpoint();
+  // The offset from which the stream is needed again after a crash.
+  Offset recorded_offset() const;
+  // The name of the link in the target's records.
+  const std::string& link() const { return claim_->link(); }
+  // The stream goes on under this name.
+  void enter_history(const std::string& replid);
   bool is_recorded() const {
     return cluster_ ? cluster_->is_recorded() : serial_ == nullptr || serial_->is_recorded();
   }
@@ -103,6 +122,14 @@ class RedisSink {
   // flush_keys.
   // `templates`: of the snapshot.
   Error put_key(const rdb::Event& key, rdb::Dialect dialect, const rdb::HashTemplates* templates);
+  // The source has no such key any more: scan mode, where keys come again and go.
+  Error put_gone(ByteView key, std::int32_t db);
+  // What is flushed from here on belongs to `position` of a source without a stream: the watermark
+  // says when all of it is applied. Never lower than before.
+  void set_load_position(Offset position) { load_.position = position; }
+  // Runs for a value that went as RESTORE, was refused, and has been sent again as commands: behind
+  // whatever came for that key meanwhile.
+  std::function<void(ByteView key, std::int32_t db)> on_sent_late;
   // A value that is not held whole: its key, its elements, the end. Between two of them wait while
   // must_pause().
   Error begin_key(const rdb::Event& key, rdb::Dialect dialect);
@@ -122,9 +149,16 @@ class RedisSink {
   void flush_keys();
   // The snapshot broke off: what of it was collected and not sent is dropped.
   void forget_snapshot();
+  // A key of the snapshot that does not travel: what the target has under its name stays
+  // (snapshot.mirror).
+  void spare_key(const rdb::Event& key) {
+    if (!load_.found.empty()) note_kept(key);
+  }
   // Removes what the target held when the link began and the snapshot did not have
   // (snapshot.mirror).
   Task<Error> remove_leftovers();
+  // Every expiry that was put off (command/expiry) becomes what it was meant to be.
+  Task<Error> settle_expiries();
   // Gives the target back what open() changed for the time of the link (Valkey's import mode).
   Task<void> restore_target();
 
@@ -177,6 +211,8 @@ class RedisSink {
   void suspect_keys_of(Plan& plan, std::size_t first, std::size_t last);
   Error refuse_here(Plan& plan, const Command& command, const char* reason);
   std::int32_t db_of(const Command& command) const;
+  Route route_of(const Command& command, const CommandInfo* info,
+                 std::span<const ByteView> args) const;
   const CommandInfo* info_of(const Command& command, std::span<const ByteView> args) const;
 
   // lanes and slots (redis_sink.cpp)
@@ -223,14 +259,23 @@ class RedisSink {
   Task<Result<RespValue>> call_once(Endpoint node, std::int32_t db, Bytes command);
   Task<Error> tell_masters(Bytes command);
 
+  // behind a file (expiry.cpp)
+  Task<Error> settle_expiries_of(Connection& connection, std::uint64_t& settled);
+  Task<Error> settle_page(Connection& connection, const std::vector<RespValue>& keys,
+                          std::uint64_t& settled);
+
   // the snapshot (load.cpp)
   rdb::Choice choose(const rdb::Event& key, rdb::Dialect dialect) const;
+  Offset load_position() const { return std::max(watermark_.applied(), load_.position); }
   Error put_foreign(const rdb::Event& key, const rdb::Choice& choice,
                     const rdb::HashTemplates* templates);
   Error judge_loss(ByteView key, std::int32_t db, rdb::Choice::Loss loss);
   Error lose(const std::string& what, const char* kind, bool is_fatal);
   void put_held(Unit unit, Bytes wire);
   void put_part(Unit unit, rdb::Rewriter::Part part);
+  void put_wire(Unit unit, Bytes wire);
+  bool put_scripted(const Unit& unit, ByteView wires);
+  void refuse_scripted(const Error& error, const std::vector<ByteView>& args);
   void send_part(rdb::Rewriter::Part part, bool is_last);
   Bytes part_wire(Unit& unit, rdb::Rewriter::Part part) const;
   bool take_load_refusal(HeldUnit& held, std::string& error);
@@ -295,6 +340,7 @@ class RedisSink {
     bool key_exists = false;   // answer of ask_for_key
     bool alone = false;        // a part is under way that must be answered before the next one
     std::uint64_t losses = 0;  // told about
+    Offset position = 0;
     // snapshot.mirror: what the target held at first, sorted, and which of it the snapshot has.
     std::vector<std::uint64_t> found;
     std::vector<bool> kept;
@@ -304,6 +350,7 @@ class RedisSink {
   std::uint64_t outstanding_units_ = 0;
   std::size_t outstanding_bytes_ = 0;
   std::size_t window_bytes_;
+  std::size_t window_most_bytes_;  // far away, where more must be under way
   SinkStats stats_;
   Error failure_;
   bool stopping_ = false;

@@ -61,12 +61,20 @@ class SerialLane {
   // Writes what was noted, should the record not say it yet.
   void checkpoint();
   bool is_recorded() const { return !record_ || recorded_ >= noted_; }
+  // `judged` of the record in the target: where the stream would begin for another process.
+  Offset recorded_offset() const {
+    return record_ ? std::min(recorded_, record_->judged) : recorded_;
+  }
+  // The source's history has this name from now on.
+  void enter_history(const std::string& replid);
   void check_timeout(TimePoint now);
 
   // Says CLIENT IMPORT-SOURCE ON over every connection (Valkey 8.1). Set before run().
   bool import_source = false;
 
   const HostPort& target() const { return target_; }
+  // What it takes to fill one transaction while the one before it is under way.
+  std::size_t wanted_bytes() const { return 2 * transaction_max_bytes_; }
   std::uint64_t queued() const { return total_units_ - executing_.units - open_.units; }
   std::uint64_t in_flight() const { return executing_.units + open_.units; }
   bool is_connected() const { return connected_; }

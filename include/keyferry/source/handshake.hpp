@@ -49,6 +49,7 @@ PsyncAnswer judge_psync(ByteView line);
 struct SnapshotFrame {
   std::optional<std::uint64_t> length;
   std::string mark;
+  bool is_absent = false;  // of a file: there is none, the stream begins with nothing
 };
 // The line before the snapshot; an empty line (keep-alive) gives nullopt without error.
 Result<std::optional<SnapshotFrame>> parse_snapshot_frame(ByteView line);

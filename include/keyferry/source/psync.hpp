@@ -17,7 +17,8 @@ struct PsyncState {
   bool link_up = false;
   bool ever_linked = false;
   bool handshaking = false;
-  std::string replid;  // of the history being read; changes with a +CONTINUE after failover
+  bool is_forbidden = false;  // the source has no PSYNC, or not for us
+  std::string replid;         // of the history being read; changes with a +CONTINUE after failover
   Offset full_sync_offset = 0;  // where the current full sync's stream starts
   std::uint64_t wire_bytes =
       0;  // payload bytes of the current full sync received, snapshot and stream
@@ -42,8 +43,13 @@ class Psync {
   // Set before run(). The port to announce over a link whose own end has the given address; 0 =
   // none.
   std::function<std::uint16_t(const std::string& local_address)> announced_port;
+  // The stream goes on under this name (after a failover of the source: another one).
+  std::function<void(const std::string& replid)> on_history;
   // What the source holds back for us; asked when memory is full.
   std::function<SourcePressure()> pressure;
+
+  // May be empty. Told how much was read; says how long to wait before more is.
+  std::function<Millis(std::size_t bytes)> throttle;
 
   // Until stop(), or an error that retrying does not mend. Closes the intake when it returns.
   Task<Error> run();
@@ -55,6 +61,8 @@ class Psync {
   // Asks for the stream behind `position`, breaking the link if there is one: the Intake gets a
   // FullSync without a frame, or, when the source does not have those bytes any more, a real one.
   void go_on_at(const ReplicationPosition& position);
+  // The same where the Intake already has everything up to there: what comes just follows.
+  void follow_from(const ReplicationPosition& position);
   // Breaks the link and asks for a full sync (a corrupt snapshot is read once more).
   void resync();
 
@@ -65,6 +73,7 @@ class Psync {
   Task<Error> request_sync();
   Task<Error> begin_full_sync(ReplicationPosition position);
   Task<Error> receive();
+  Task<void> wait_for_share(std::size_t bytes);
   Task<Error> acknowledge();
 
   asio::any_io_executor executor_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "keyferry/base/error.hpp"
@@ -25,6 +26,19 @@ class StreamDecoder {
   // of no more use.
   Error feed(SlabRef slab, ByteView bytes, TimePoint received);
 
+  // From now on the bytes are those of append-only files: annotations may stand between commands,
+  // and from the first one behind `until` (seconds since 1970) on everything is left out.
+  void read_annotations(std::optional<std::int64_t> until);
+  // One file ends and the next begins, with database 0. Error corrupt: it ends inside a command or
+  // group.
+  Error begin_file();
+  // Whether the bytes so far end inside a command or group; those are in no batch.
+  bool is_torn() const { return in_group_ || window_.unread_bytes() > 0; }
+  // Where what is whole ends, then: in front of an open group.
+  Offset whole_offset() const { return in_group_ ? group_offset_ : offset_; }
+  // `until` was reached.
+  bool has_ended() const { return has_ended_; }
+
   // What has been decoded since the last call and may go on: whole commands, whole groups. nullptr:
   // nothing.
   std::unique_ptr<Batch> take();
@@ -37,6 +51,8 @@ class StreamDecoder {
 
  private:
   Error accept(ByteView wire);
+  enum class Annotation { none, taken, need_more, corrupt };
+  Annotation take_annotation(std::size_t& need);
   void open_batch();
   const CommandInfo* info_of(ByteView name);
   void hold_slab();
@@ -58,6 +74,10 @@ class StreamDecoder {
 
   std::string last_name_;  // most streams repeat one name
   const CommandInfo* last_info_ = nullptr;
+  bool has_annotations_ = false;
+  std::optional<std::int64_t> until_;
+  bool has_ended_ = false;
+
   bool getack_ = false;
   Offset getack_end_ = 0;
 };

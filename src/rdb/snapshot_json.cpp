@@ -1,4 +1,4 @@
-#include "keyferry/cli/snapshot_json.hpp"
+#include "keyferry/rdb/snapshot_json.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -80,6 +80,7 @@ void append_base64(Bytes& out, ByteView bytes) {
 }  // namespace
 
 void SnapshotJson::flush() {
+  if (file_ == nullptr) return;
   std::fwrite(out_.data(), 1, out_.size(), file_);
   std::fflush(file_);
   out_.clear();
@@ -124,6 +125,16 @@ void SnapshotJson::function(ByteView source) {
   out_ += "{\"function\":";
   text(source);
   out_ += "}\n";
+}
+
+void SnapshotJson::command(std::int32_t db, std::span<const ByteView> args) {
+  fmt::format_to(std::back_inserter(out_), "{{\"db\":{},\"command\":[", db);
+  first_ = true;
+  for (const ByteView arg : args) {
+    comma();
+    text(arg);
+  }
+  out_ += "]}\n";
 }
 
 void SnapshotJson::end(bool checksum_disabled, std::uint64_t keys, std::uint64_t surplus) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdio>
+#include <span>
 
 #include "keyferry/rdb/rdb_reader.hpp"
 
@@ -12,6 +13,7 @@ namespace keyferry {
 
 class SnapshotJson {
  public:
+  // null: the text stays here until it is taken.
   explicit SnapshotJson(std::FILE* out) : file_(out) {}
   ~SnapshotJson() { flush(); }
   SnapshotJson(const SnapshotJson&) = delete;
@@ -27,8 +29,12 @@ class SnapshotJson {
   // The value of a module, which has no elements.
   void raw_value(ByteView value);
   void end_key(std::uint64_t bytes);
+  // A command of the stream behind the snapshot.
+  void command(std::int32_t db, std::span<const ByteView> args);
   void end(bool checksum_disabled, std::uint64_t keys, std::uint64_t surplus);
   void flush();
+  // The text so far, without a file; the next one begins empty.
+  Bytes& output() { return out_; }
 
  private:
   enum class Group { none, group, pending, consumers, owned, nacked };

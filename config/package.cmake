@@ -1,0 +1,26 @@
+# What an installation holds, and the Debian package of it: cpack --config build/release/CPackConfig.cmake -G DEB
+include(GNUInstallDirs)
+
+# Only the program is installed, so building everything else first (tests, benchmarks) would be for nothing.
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
+set(docs ${CMAKE_INSTALL_DATADIR}/doc/keyferry)
+install(TARGETS keyferry)
+install(FILES config/man/keyferry.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES config/completion/keyferry.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME keyferry)
+install(FILES config/completion/keyferry.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _keyferry)
+install(FILES config/systemd/keyferry.service DESTINATION lib/systemd/system)
+install(FILES README.md LICENSE config/keyferry.yaml config/prometheus/alerts.yml config/grafana/keyferry.json DESTINATION ${docs})
+install(DIRECTORY config/examples config/kubernetes DESTINATION ${docs})
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_VENDOR KeyFerry)
+set(CPACK_PACKAGE_CONTACT "KeyFerry <keyferry@localhost>")
+set(CPACK_STRIP_FILES ON)
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION database)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "passwd, ca-certificates")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/config/debian/postinst ${PROJECT_SOURCE_DIR}/config/debian/prerm)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+include(CPack)

@@ -1,0 +1,50 @@
+// The one link of a run, whichever way its source is read: as its replica (pipeline.hpp), or by
+// scanning it (scan_link.hpp) when that is asked for or nothing else is allowed; into a file
+// (export.hpp) when the target is one. Executor thread only.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "keyferry/pipeline/export.hpp"
+#include "keyferry/pipeline/pipeline.hpp"
+#include "keyferry/pipeline/scan_link.hpp"
+
+namespace keyferry {
+
+class AnyLink {
+ public:
+  // Options and board outlive the link.
+  AnyLink(const asio::any_io_executor& executor, const Options& options, StatusBoard& board);
+
+  // Set before run(); see Pipeline.
+  std::function<std::uint16_t(const std::string& local_address)> announced_port;
+  bool logs_progress = true;
+  // The source is to be scanned. Before run().
+  void scan();
+
+  Task<Error> run();
+
+  void stop();
+  void drain();
+  void abort();
+  void pause();
+  void resume();
+  bool cut_over(Millis pause_limit);
+  void change_limits(const RateChange& change);
+  bool reached_goal() const;
+
+ private:
+  Task<Error> run_scan();
+
+  asio::any_io_executor executor_;
+  const Options& options_;
+  StatusBoard& board_;
+  std::optional<Export> export_;  // the target is a file
+  std::optional<Pipeline> replica_;
+  std::optional<ScanLink> scan_;  // in charge when it is there
+  bool scans_ = false;
+  bool stopped_ = false;  // before run()
+};
+
+}  // namespace keyferry

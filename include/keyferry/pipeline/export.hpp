@@ -1,0 +1,109 @@
+// A link whose target is a file: from one server or files to FileSink. The same phases, status and
+// ways to end it as Pipeline, without what only a target that answers needs: lanes, records,
+// healing, cutover. One thread; everything it starts ends with run().
+#pragma once
+
+#include "keyferry/checkpoint/lag.hpp"
+#include "keyferry/pipeline/observer.hpp"
+#include "keyferry/pipeline/status.hpp"
+#include "keyferry/rdb/rdb_reader.hpp"
+#include "keyferry/sink/file_sink.hpp"
+#include "keyferry/source/file_source.hpp"
+#include "keyferry/source/stream_decoder.hpp"
+
+namespace keyferry {
+
+class Export {
+ public:
+  // Options and board outlive it.
+  Export(const asio::any_io_executor& executor, const Options& options, StatusBoard& board);
+
+  // As of Pipeline.
+  std::function<std::uint16_t(const std::string& local_address)> announced_port;
+  bool logs_progress = true;
+  Task<Error> run();
+  void stop();
+  void drain();
+  void abort();
+  void pause();
+  void resume();
+  bool cut_over(Millis) { return false; }
+  bool reached_goal() const { return reached_goal_; }
+
+ private:
+  Task<Error> open_ends();
+  Task<Error> follow_source();
+  Task<Error> decode();
+  Task<Error> take_item(Intake::Item& item);
+  Task<Error> begin_snapshot(Intake::FullSync full_sync);
+  Task<Error> decode_snapshot(const Intake::Chunk& chunk);
+  Task<Error> end_snapshot(TimePoint received);
+  Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
+  Error begin_file();
+  Error end_files();
+  Task<Error> sync();
+  Task<void> take_turn();
+  void give_turn();
+  void on_progress();
+  void check_goal(TimePoint now);
+  void finish_received();
+  Task<Error> drain_received();
+  void finish(Error error);
+
+  // export_report.cpp
+  Task<Error> report();
+  Phase phase() const;
+  void publish(TimePoint now);
+  void log_progress(TimePoint now);
+
+  asio::any_io_executor executor_;
+  const Options& options_;
+  StatusBoard& board_;
+  SlabBudget budget_;  // before everything that holds slabs
+  Spool spool_;
+  Intake intake_;
+  PsyncState source_;
+  Psync psync_;
+  std::optional<FileSource> file_;  // instead of psync_ and observer_
+  Observer observer_;
+  FileSink sink_;
+  StreamDecoder decoder_;
+  LagMeter lag_;
+  Scope scope_;
+  Signal halt_;
+  Signal resumed_;
+  Signal turn_;
+  bool has_turn_ = false;  // somebody writes to the sink
+
+  std::unique_ptr<rdb::RdbReader> reader_;
+  ByteWindow window_;
+  Intake::FullSync full_sync_;
+  bool snapshot_ended_ = false;
+  std::int32_t stream_db_ = 0;
+  std::uint64_t keys_total_ = 0;
+  std::uint64_t keys_before_ = 0;
+  TimePoint snapshot_began_{};
+  TimePoint oldest_unwritten_{};
+
+  bool in_snapshot_ = false;
+  bool in_stream_ = false;
+  bool caught_up_ = false;
+  bool is_decoding_ = false;
+  bool paused_ = false;
+  bool draining_ = false;
+  bool drain_wanted_ = false;
+  bool finished_ = false;
+  bool reached_goal_ = false;
+  Error result_;
+
+  TimePoint began_{};
+  TimePoint rate_at_{};
+  std::uint64_t rate_commands_ = 0;
+  std::uint64_t rate_bytes_ = 0;
+  double commands_per_s_ = 0;
+  double bytes_per_s_ = 0;
+  TimePoint logged_at_{};
+  bool has_logged_ = false;
+};
+
+}  // namespace keyferry

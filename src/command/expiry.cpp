@@ -1,0 +1,59 @@
+#include "keyferry/command/expiry.hpp"
+
+#include <charconv>
+#include <string>
+#include <vector>
+
+#include "keyferry/resp/resp.hpp"
+#include "words.hpp"
+
+namespace keyferry {
+namespace {
+
+// The argument that holds the time, and its unit.
+struct Place {
+  std::size_t at = 0;  // 0: there is none
+  bool in_seconds = false;
+};
+
+// Behind PXAT or EXAT, from argument `first` on.
+Place behind_word(std::span<const ByteView> args, std::size_t first) {
+  for (std::size_t i = first; i + 1 < args.size(); ++i) {
+    if (is_word(args[i], "PXAT")) return {i + 1, false};
+    if (is_word(args[i], "EXAT")) return {i + 1, true};
+  }
+  return {};
+}
+
+Place place_of_expiry(std::span<const ByteView> args) {
+  const ByteView name = args[0];
+  if (args.size() < 3) return {};
+  if (is_word(name, "PEXPIREAT")) return {2, false};
+  if (is_word(name, "EXPIREAT")) return {2, true};
+  if (is_word(name, "SET")) return behind_word(args, 3);
+  if (is_word(name, "GETEX")) return behind_word(args, 2);
+  if (!is_word(name, "RESTORE") || args[2] == "0") return {};
+  for (std::size_t i = 4; i < args.size(); ++i) {
+    if (is_word(args[i], "ABSTTL")) return {2, false};
+  }
+  return {};
+}
+
+}  // namespace
+
+bool put_off_expiry(std::span<const ByteView> args, Bytes& wire) {
+  const Place place = args.empty() ? Place() : place_of_expiry(args);
+  if (place.at == 0) return false;
+  const ByteView text = args[place.at];
+  std::int64_t time = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), time);
+  const std::int64_t by = place.in_seconds ? expiry_put_off_ms / 1000 : expiry_put_off_ms;
+  if (ec != std::errc() || end != text.data() + text.size() || is_put_off(time)) return false;
+  const std::string moved = std::to_string(time + by);
+  std::vector<ByteView> changed(args.begin(), args.end());
+  changed[place.at] = moved;
+  append_command(wire, std::span<const ByteView>(changed));
+  return true;
+}
+
+}  // namespace keyferry

@@ -1,0 +1,89 @@
+#include "keyferry/pipeline/any_link.hpp"
+
+#include "keyferry/base/log.hpp"
+
+namespace keyferry {
+AnyLink::AnyLink(const asio::any_io_executor& executor, const Options& options, StatusBoard& board)
+    : executor_(executor), options_(options), board_(board) {
+  scans_ = options.source_mode == SourceMode::scan;
+}
+
+void AnyLink::scan() {
+  if (!std::exchange(scans_, true))
+    log_warn("the source does not allow PSYNC: it is scanned instead (source.mode: auto)");
+}
+
+Task<Error> AnyLink::run() {
+  if (stopped_) co_return Error();
+  if (options_.target.uri.kind == Uri::Kind::file) {
+    export_.emplace(executor_, options_, board_);
+    export_->announced_port = announced_port;
+    export_->logs_progress = logs_progress;
+    co_return co_await export_->run();
+  }
+  if (scans_) co_return co_await run_scan();
+  replica_.emplace(executor_, options_, board_);
+  replica_->announced_port = announced_port;
+  replica_->logs_progress = logs_progress;
+  Error error = co_await replica_->run();
+  const bool may_scan = options_.source_mode == SourceMode::automatic && replica_->is_forbidden();
+  if (!error || !may_scan) co_return error;
+  log_warn("{}", error.what);
+  scan();
+  co_return co_await run_scan();
+}
+
+Task<Error> AnyLink::run_scan() {
+  scan_.emplace(executor_, options_, board_);
+  scan_->logs_progress = logs_progress;
+  co_return co_await scan_->run();
+}
+
+void AnyLink::stop() {
+  if (export_) return export_->stop();
+  if (scan_) return scan_->stop();
+  if (replica_) return replica_->stop();
+  stopped_ = true;
+}
+
+void AnyLink::drain() {
+  if (export_) return export_->drain();
+  if (scan_) return scan_->drain();
+  if (replica_) replica_->drain();
+}
+
+void AnyLink::abort() {
+  if (export_) return export_->abort();
+  if (scan_) return scan_->abort();
+  if (replica_) replica_->abort();
+}
+
+void AnyLink::pause() {
+  if (export_) return export_->pause();
+  if (scan_) return scan_->pause();
+  if (replica_) replica_->pause();
+}
+
+void AnyLink::resume() {
+  if (export_) return export_->resume();
+  if (scan_) return scan_->resume();
+  if (replica_) replica_->resume();
+}
+
+bool AnyLink::cut_over(Millis pause_limit) {
+  if (scan_ || !replica_) return false;
+  return replica_->cut_over(pause_limit);
+}
+
+void AnyLink::change_limits(const RateChange& change) {
+  if (scan_) return scan_->change_limits(change);
+  if (replica_) return replica_->change_limits(change);
+  log_warn("rate limits are for links that read the stream of a server or a file into a server");
+}
+
+bool AnyLink::reached_goal() const {
+  if (export_) return export_->reached_goal();
+  return scan_ ? scan_->reached_goal() : replica_ && replica_->reached_goal();
+}
+
+}  // namespace keyferry

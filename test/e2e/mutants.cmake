@@ -1,0 +1,41 @@
+# Proof that the tests of exactly-once can fail: keyferry with one protection taken out, and a test that must find it.
+#   keyferry_mutant(<name> TEST <gtest filter> EDITS <source> <text> <instead> [...])
+# A mutant is the program linked with its own copy of the edited sources. Configuring fails when a text is not there any more.
+# No text may hold a semicolon.
+function(keyferry_mutant name)
+  cmake_parse_arguments(ARG "" "TEST" "EDITS" ${ARGN})
+  set(sources ${PROJECT_SOURCE_DIR}/src/main.cpp)
+  while(ARG_EDITS)
+    list(POP_FRONT ARG_EDITS source text instead)
+    set(original ${PROJECT_SOURCE_DIR}/src/${source})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})
+    file(READ ${original} content)
+    string(FIND "${content}" "${text}" at)
+    if(at EQUAL -1)
+      message(FATAL_ERROR "mutant ${name}: '${text}' is not in ${original}")
+    endif()
+    string(REPLACE "${text}" "${instead}" content "${content}")
+    get_filename_component(file ${source} NAME)
+    file(CONFIGURE OUTPUT mutants/${name}/${file} CONTENT "${content}" @ONLY)
+    list(APPEND sources ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}/${file})
+  endwhile()
+  add_executable(keyferry_without_${name} ${sources})
+  target_link_libraries(keyferry_without_${name} PRIVATE keyferry_cli)
+  add_test(NAME mutant_without_${name} COMMAND test_e2e --gtest_filter=${ARG_TEST})
+  set_tests_properties(mutant_without_${name} PROPERTIES
+    LABELS e2e TIMEOUT 180
+    ENVIRONMENT "KEYFERRY_TEST_BINARY=$<TARGET_FILE:keyferry_without_${name}>"
+    PASS_REGULAR_EXPRESSION "1 FAILED TEST")
+endfunction()
+
+keyferry_mutant(skip
+  TEST ExactlyOnce.ABrokenTargetConnectionRepeatsNothing
+  EDITS sink/serial_lane.cpp "if (unit.end > found->offset)" "if (unit.end > 0)")
+keyferry_mutant(transaction  # the record of one transaction is written with the next
+  TEST ExactlyOnce.KillNineLosesAndRepeatsNothing
+  EDITS sink/serial_gather.cpp "record.offset = open_.end" "static_cast<void>(0)")
+keyferry_mutant(fence
+  TEST ExactlyOnce.BytesOfADeadInstanceThatArriveLateDoNothing
+  EDITS sink/serial_gather.cpp "make_command({\"WATCH\", claim_.keys().fence})"
+                               "make_command({\"WATCH\", claim_.keys().fence + \"x\"})"
+        sink/claim.cpp "error = co_await kill_predecessors()" "static_cast<void>(0)")
