@@ -1,18 +1,9 @@
 // NodeLane: what the target answers.
 #include "keyferry/cluster/redirect.hpp"
 #include "keyferry/sink/cluster_stream.hpp"
+#include "keyferry/sink/late.hpp"
 
 namespace keyferry {
-namespace {
-
-// Whether the key may have expired here before the command came. It may have waited with us, too.
-bool is_late(const Unit& unit, TimePoint received) {
-  constexpr std::int64_t late_after_ms = 1000;
-  return unit.is_late || elapsed_ms(received, Clock::now()) > late_after_ms;
-}
-
-}  // namespace
-
 Error NodeLane::scan(ByteView bytes) {
   while (!bytes.empty() || scanner_.owes_done()) {
     if (in_flight_.empty()) return Error(Errc::unreachable, "a reply that nothing was sent for");
@@ -114,7 +105,8 @@ NodeLane::Judged NodeLane::judge_unit(Slot slot, const std::string& error, bool 
   if (!error.empty() && !is_final) return Judged::refused;
   const bool explained = (!error.empty() || events.any_suspect()) && events.inspect(unit, error);
   if (error.empty() || explained) {
-    if (unit.sets_ttl && (is_late(unit, slots.received(at)) || scanner_.lowest_integer() <= 0))
+    if (unit.sets_ttl &&
+        (is_late(unit, slots.received(at), Clock::now()) || scanner_.lowest_integer() <= 0))
       events.doubtful(unit);
     if (unit.is_copy) events.healed(unit);
     slots.answer(slot);

@@ -1,5 +1,6 @@
 // SerialLane: what the target answers, and what a refusal leads to.
 #include "keyferry/cluster/redirect.hpp"
+#include "keyferry/sink/late.hpp"
 #include "keyferry/sink/serial_lane.hpp"
 
 namespace keyferry {
@@ -103,7 +104,9 @@ Error SerialLane::on_element() {
   --executing_.units;
   const bool explained = (!error.empty() || events_.any_suspect()) && events_.inspect(unit, error);
   if (error.empty() || explained) {
-    if (unit.sets_ttl && (unit.is_late || scanner_.lowest_integer() <= 0)) events_.doubtful(unit);
+    if (unit.sets_ttl &&
+        (is_late(unit, batch.received, Clock::now()) || scanner_.lowest_integer() <= 0))
+      events_.doubtful(unit);
     if (unit.is_copy) events_.healed(unit);
     answer(unit);
   } else {

@@ -129,10 +129,13 @@ TEST(ExactlyOnce, MemoryThatComesAndGoesRepeatsNothing) {
 
 // At the target the keys expire by its own clock while the link is stalled; at the source they were
 // renewed in time.
-TEST(ExactlyOnce, KeysRenewedDuringAnOutageAreHealed) {
+enum class Outage { at_source, at_target };
+
+void renew_during(Outage outage) {
   RedisServer source = source_server();
   RedisServer target = source_server();
-  FaultProxy proxy(source.host(), source.port());
+  FaultProxy to_source(source.host(), source.port());
+  FaultProxy to_target(target.host(), target.port());
   RespClient client = source.client();
   const auto renew = [&](int i, const std::string& ttl_ms) {
     const std::string n = std::to_string(i);
@@ -146,9 +149,10 @@ TEST(ExactlyOnce, KeysRenewedDuringAnOutageAreHealed) {
     renew(i, "3000");
   }
   Keyferry link(KEYFERRY_BINARY);
-  link.run(proxy.uri(), target.uri(), quick_lease);
+  link.run(to_source.uri(), to_target.uri(), quick_lease);
   ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
 
+  FaultProxy& proxy = outage == Outage::at_source ? to_source : to_target;
   proxy.stall();
   for (int round = 0; round < 5; ++round) {
     std::this_thread::sleep_for(Millis{1000});
@@ -160,6 +164,14 @@ TEST(ExactlyOnce, KeysRenewedDuringAnOutageAreHealed) {
   ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
   EXPECT_NE(link.status("counters.healed_keys"), "0");
   expect_equal_after_drain(source, target, link);
+}
+
+TEST(ExactlyOnce, KeysRenewedDuringAnOutageAreHealed) {
+  renew_during(Outage::at_source);
+}
+
+TEST(ExactlyOnce, KeysRenewedWhileTheTargetWasAwayAreHealed) {
+  renew_during(Outage::at_target);
 }
 
 TEST(ExactlyOnce, ATargetThatLostAcknowledgedWritesIsBroughtUpAgain) {
