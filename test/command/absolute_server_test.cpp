@@ -194,7 +194,7 @@ void play_rounds(RedisServer& source, RedisServer& target) {
     if (!row.is_absolute || left_out.contains(name)) continue;
     const Reply known = client.must({"COMMAND", "INFO", name});
     const bool is_there = !known.items.empty() && known.items[0].kind == Reply::Kind::array;
-    if (is_there) EXPECT_TRUE(stage.seen.contains(name)) << name << " was never tried";
+    EXPECT_TRUE(!is_there || stage.seen.contains(name)) << name << " was never tried";
   }
 }
 

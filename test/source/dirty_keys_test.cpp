@@ -105,9 +105,9 @@ TEST(DirtyKeys, CopiesConvergeWheneverChangesStop) {
       }
     };
     for (int i = 0; i < 300; ++i)
-      step(random() % 5);
+      step(static_cast<unsigned>(random() % 5));
     for (int i = 0; i < 2000; ++i)
-      step(1 + random() % 4);
+      step(static_cast<unsigned>(1 + random() % 4));
     for (int at = 0; at < 5; ++at)
       EXPECT_EQ(copy[at], source[at]) << at;
   }
