@@ -97,6 +97,11 @@ Task<Error> RedisSink::greet_lane(Lane& lane, Connection& connection) {
   co_return Error(Errc::unreachable, "the target lost the beginning of the snapshot");
 }
 
+Task<Error> RedisSink::write_record(Record record) {
+  if (cluster_) co_return co_await cluster_->write_everywhere(record);
+  co_return co_await claim_->write(record);
+}
+
 Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset) {
   if (!claim_) co_return Error();
   discard_stream();
@@ -108,8 +113,7 @@ Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset
   generation_.offset = generation_.judged = offset;
   stream_void_ = is_loading_ = false;
   const Record record = generation_;
-  Error error =
-      cluster_ ? co_await cluster_->write_everywhere(record) : co_await claim_->write(record);
+  Error error = co_await write_record(record);
   is_loading_ = !error;  // from here on the target must know it
   co_return error;
 }
@@ -123,8 +127,7 @@ Task<Error> RedisSink::complete_generation(const std::string& replid, Offset off
   generation_.offset = generation_.judged = offset;
   generation_.db = db;
   const Record record = generation_;
-  Error error =
-      cluster_ ? co_await cluster_->write_everywhere(record) : co_await claim_->write(record);
+  Error error = co_await write_record(record);
   if (stream_void_) co_return Error();
   is_loading_ = false;
   plan_ = ResumePlan();

@@ -56,7 +56,12 @@ Task<Error> RedisSink::open() {
   Error error = co_await nodes_.open();
   if (error) co_return error;
   if (options_.delivery_mode == Delivery::exactly_once) {
-    error = nodes_.is_cluster() ? co_await take_cluster_claim() : co_await take_claim();
+    // Not with ?: around the co_awaits: g++ 12 then destroys an Error that was never made.
+    if (nodes_.is_cluster()) {
+      error = co_await take_cluster_claim();
+    } else {
+      error = co_await take_claim();
+    }
     if (error) co_return error;
   }
   error = co_await prepare();

@@ -134,6 +134,10 @@ class HouseRules(unittest.TestCase):
         house_rules.block(text, 0, len(text), found)
         return sorted({why[:2] for _, why in found})
 
+    def test_a_choice_between_awaits_breaks_rule_3(self):
+        self.assertEqual(self.rules_broken("auto x = c ? co_await g() : co_await h();"), ["R3"])
+        self.assertEqual(self.rules_broken("co_await g(c ? 1 : 2); c ? a() : b();"), [])
+
     def test_braces_in_an_await_statement_break_rule_1(self):
         self.assertEqual(self.rules_broken("co_await g(Pair{1, 2});"), ["R1"])
         self.assertEqual(self.rules_broken("auto x = co_await g({1, 2});"), ["R1"])

@@ -239,6 +239,7 @@ class RedisSink {
   // exactly once (exactly.cpp)
   std::vector<std::string> own_keys_in_target() const;
   Task<Error> take_claim();
+  Task<Error> write_record(Record record);
   void bind_serial_events();
   Task<Error> greet_lane(Lane& lane, Connection& connection);
   void discard_stream();
