@@ -47,6 +47,7 @@ namespace {
 
 constexpr std::size_t buffer_size = 65536;
 constexpr std::size_t under_way_max_buffers = 512;
+constexpr std::size_t arrived_max_bytes = 1024 * 1024;
 constexpr Direction both[] = {Direction::to_server, Direction::to_client};
 
 std::int64_t now_ns() {
@@ -217,8 +218,8 @@ bool FaultProxy::transfer(Link& link, Direction direction) {
   std::string& waiting = link.waiting(direction);
   if (may_receive(link, direction) && !receive(link, direction)) return false;
   auto& late = link.late(direction);
-  if (waiting.empty() && !late.empty() && late.front().due_ns <= now_ns()) {
-    waiting = std::move(late.front().bytes);
+  while (waiting.size() < arrived_max_bytes && !late.empty() && late.front().due_ns <= now_ns()) {
+    waiting += late.front().bytes;
     late.pop_front();
   }
   if (waiting.empty()) {
