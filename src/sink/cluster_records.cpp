@@ -229,7 +229,7 @@ std::optional<Slot> ClusterStream::record_slot(const NodeLane& lane) const {
   std::optional<Slot> found;
   std::size_t left = lane.record_shift;
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    if (slots_[static_cast<Slot>(slot)].lane != lane.index()) continue;
+    if (slots_.lane(static_cast<Slot>(slot)) != lane.index()) continue;
     found = static_cast<Slot>(slot);
     if (left-- == 0) break;
   }
@@ -242,7 +242,7 @@ NodeRecord ClusterStream::node_record(const NodeLane& lane, Offset offset) const
   out.record.judged = out.record.offset = offset;
   out.record.db = db_at(offset);
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    if (slots_[static_cast<Slot>(slot)].lane == lane.index()) out.slots.set(slot);
+    if (slots_.lane(static_cast<Slot>(slot)) == lane.index()) out.slots.set(slot);
   }
   return out;
 }
@@ -300,7 +300,7 @@ Task<bool> ClusterStream::write_node_record(NodeLane& lane) {
 Task<bool> ClusterStream::read_slots_of(NodeLane& lane) {
   std::vector<Slot> slots;
   for (const Slot slot : to_read_) {
-    if (slots_[slot].lane == lane.index()) slots.push_back(slot);
+    if (slots_.lane(slot) == lane.index()) slots.push_back(slot);
     if (slots.size() == slots_at_once) break;
   }
   if (slots.empty()) co_return false;
@@ -314,7 +314,7 @@ Task<bool> ClusterStream::read_slots_of(NodeLane& lane) {
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const Slot slot = slots[i];
     const RespValue& reply = (*replies)[i];
-    if (slots_[slot].lane != lane.index() || !to_read_.contains(slot)) continue;
+    if (slots_.lane(slot) != lane.index() || !to_read_.contains(slot)) continue;
     if (!reply.is_error()) {
       settle_record(slot, reply);
       if (epoch != epoch_) co_return false;
@@ -324,7 +324,7 @@ Task<bool> ClusterStream::read_slots_of(NodeLane& lane) {
     if (judgement.to.host.empty()) judgement.to.host = lane.node().host;
     if (judgement.verdict == Verdict::moved) {
       nodes_.assign(slot, judgement.to);
-      slots_[slot].lane = lane_for(judgement.to);
+      slots_.lane(slot) = lane_for(judgement.to);
       if (on_stale_map) on_stale_map();
       keep_.notify();
     } else if (judgement.verdict == Verdict::ask) {
@@ -423,7 +423,7 @@ bool ClusterStream::has_run(const NodeLane& lane, Offset end, bool& mixed) {
   std::size_t done = 0;
   std::size_t all = 0;
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    if (slots_[static_cast<Slot>(slot)].lane != lane.index()) continue;
+    if (slots_.lane(static_cast<Slot>(slot)) != lane.index()) continue;
     ++all;
     if (starts_[slot].from >= end) ++done;
   }
@@ -499,8 +499,8 @@ Task<Result<std::string>> ClusterStream::run_on(NodeLane& lane, Bytes wire, Offs
   if (epoch != epoch_) co_return Error(Errc::cancelled, "stopped");
   lane.recorded = std::max(lane.recorded, end);
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    SlotState& state = slots_[static_cast<Slot>(slot)];
-    if (state.lane == lane.index()) state.recorded = 0;
+    const Slot of_node = static_cast<Slot>(slot);
+    if (slots_.lane(of_node) == lane.index()) slots_[of_node].recorded = 0;
   }
   co_return std::string();
 }

@@ -27,9 +27,12 @@ void NodeLane::gather() {
   while (!bare_.empty() && has_room()) {
     const Bare bare = bare_.front();
     bare_.pop_front();
-    const SlotState& state = stream_.slots()[bare.slot];
-    if (state.epoch == bare.epoch && state.step == SlotState::Step::open)
-      gather_bare(bare.slot, bare.at);
+    const bool is_loose = bare.epoch == loose_epoch;
+    if (!is_loose) {
+      const SlotState& state = stream_.slots()[bare.slot];
+      if (state.epoch != bare.epoch || state.step != SlotState::Step::open) continue;
+    }
+    gather_bare(bare.slot, bare.at, is_loose);
   }
 }
 
@@ -43,26 +46,30 @@ void NodeLane::gather_slot(Slot slot) {
   SlotState& state = slots[slot];
   if (stream_.lane_of(slot) != index_) return;  // it has moved and is listed there
   state.is_listed = false;
-  if (state.step != SlotState::Step::open || state.handed_out > 0 || state.waiting == 0) return;
+  if (state.step != SlotState::Step::open || state.handed_out > 0 || state.waiting == 0 ||
+      slots.loose(slot) > 0)
+    return;
   const bool is_careful = state.cautious > 0 && !slots.unit(state.next).needs_record;
   if (state.need_record == 0 || is_careful) {
-    gather_bare(slot, slots.hand_out(slot));
+    gather_bare(slot, slots.hand_out(slot), false);
   } else {
     gather_transaction(slot, state);
   }
 }
 
-void NodeLane::gather_bare(Slot slot, std::uint64_t at) {
+void NodeLane::gather_bare(Slot slot, std::uint64_t at, bool is_loose) {
   SlotTable& slots = stream_.slots();
   const Unit& unit = slots.unit(at);
   Shipment shipment;
+  shipment.at = at;
   shipment.slot = slot;
-  shipment.asking = stream_.is_asking(slot);
+  shipment.is_loose = is_loose;
+  shipment.asking = !is_loose && stream_.is_asking(slot);
   shipment.bytes = static_cast<std::uint32_t>(unit.wire.size());
   if (shipment.asking) writing_.add(asking_wire);
   writing_.add(unit.wire, slots.cargo(at));
   in_flight_bytes_ += shipment.bytes;
-  ++slots[slot].in_flight;
+  if (!is_loose) ++slots[slot].in_flight;
   in_flight_.push_back(shipment);
 }
 

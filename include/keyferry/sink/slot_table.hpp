@@ -1,14 +1,20 @@
-// What is to be done in each slot of a cluster, exactly once: the units of the stream, chained per
-// slot in the source's order, and how far each slot is. Several units of a slot may be under way at
-// once as long as all of them may be repeated; one that may not (needs_record) travels alone with
-// what waits behind it, in a transaction with the slot's record. Pure: knows no connection
-// (sink/node_lane) and no policy (sink/cluster_stream). Pipeline thread only.
+// What is to be done in each slot of a cluster, exactly once, in the source's order, and how far
+// each slot is. Several units of a slot may be under way at once as long as all of them may be
+// repeated; one that may not (needs_record) travels alone with what waits behind it, in a
+// transaction with the slot's record. Pure: knows no connection (sink/node_lane) and no policy
+// (sink/cluster_stream). Pipeline thread only.
 //
-//   of one slot:   [ in flight | handed out | waiting ]
-//                   ^head                    ^next   ^tail
+//   of one slot:   [ loose ] [ in flight | handed out | waiting ]
+//                             ^head                    ^next   ^tail
+//
+// Most slots see nothing but units that may be repeated, and no trouble. Theirs are loose: handed
+// to the lane as they come and only counted here, since the lane has them in order. The first unit
+// of another kind holds the slot: from there on its units are chained, until the chain is empty
+// again. Trouble turns the loose ones into the front of the chain.
 #pragma once
 
 #include <deque>
+#include <span>
 
 #include "keyferry/sink/lane.hpp"
 
@@ -32,7 +38,6 @@ struct SlotState {
   std::uint32_t need_record = 0;  // of those
   std::uint32_t epoch = 0;        // grows when what was handed out is taken back
   std::uint32_t transaction = 0;  // units of the one in flight
-  std::uint16_t lane = 0;         // of the slot's owner
   std::uint8_t cautious = 0;      // so many go one at a time: keys are on two sides, or no memory
   Step step = Step::open;
   bool is_listed = false;      // in its lane's list of slots that have something to send
@@ -44,14 +49,32 @@ struct SlotState {
 
 class SlotTable {
  public:
-  SlotTable() : slots_(slot_count) {}
+  SlotTable() : slots_(slot_count), ways_(slot_count) {}
 
   SlotState& operator[](Slot slot) { return slots_[slot]; }
   const SlotState& operator[](Slot slot) const { return slots_[slot]; }
 
-  // Takes over a batch; `use(slot)` for each unit as it is chained.
-  template <class Use>
-  void push(LaneBatch batch, Use use);
+  // Of the slot's owner.
+  std::uint16_t& lane(Slot slot) { return ways_[slot].lane; }
+  std::uint16_t lane(Slot slot) const { return ways_[slot].lane; }
+
+  // Takes over a batch, in order: `loose(lane, slot, at)` for a unit that goes to the lane as it
+  // is, `chained(slot)` for one that is chained.
+  template <class Loose, class Chained>
+  void push(LaneBatch batch, Loose loose, Chained chained);
+
+  // Handed to the slot's lane and not answered.
+  std::uint32_t loose(Slot slot) const { return ways_[slot].loose; }
+  // The unit is done.
+  void answer_loose(Slot slot, std::uint64_t at);
+  // All loose units of the slot, in order, become the front of its chain, handed out; so many of
+  // them are in flight.
+  void chain_loose(Slot slot, std::span<const std::uint64_t> units, std::uint32_t in_flight);
+  // Units of the slot are chained from now on.
+  void hold(Slot slot) { ways_[slot].is_held = true; }
+  bool is_held(Slot slot) const { return ways_[slot].is_held; }
+  // Nothing stands in the slot's way: when its chain is empty its units are loose again.
+  void release(Slot slot);
 
   Unit& unit(std::uint64_t at) { return entry_of(at).batch.units[index_of(at)]; }
   const std::shared_ptr<const Cargo>& cargo(std::uint64_t at) { return entry_of(at).batch.cargo; }
@@ -80,7 +103,7 @@ class SlotTable {
   static constexpr int index_bits = 24;
   struct Entry {
     LaneBatch batch;
-    std::vector<std::uint64_t> next;  // of each unit, in its slot
+    std::vector<std::uint64_t> next;  // of each unit, in its slot; empty while none is chained
     std::size_t pending = 0;
     Answered answered;  // and not yet told
     bool is_touched = false;
@@ -89,29 +112,47 @@ class SlotTable {
   static std::uint64_t number_of(std::uint64_t at) { return at >> index_bits; }
   static std::size_t index_of(std::uint64_t at) { return at & ((1U << index_bits) - 1); }
   Entry& entry_of(std::uint64_t at) { return entries_[number_of(at) - first_]; }
+  // What is read for every unit: small, since slots come in no order.
+  struct Way {
+    std::uint32_t loose = 0;
+    std::uint16_t lane = 0;
+    bool is_held = false;
+  };
+
   void unchain_head(SlotState& state);
-  void leave(std::uint64_t at);
+  void count_answer(std::uint64_t at);
+  void leave(Entry& entry, std::uint64_t at);
   void recount(SlotState& state);
-  void link(Entry& entry, std::size_t index);
+  std::uint64_t& next_of(std::uint64_t at);
+  void link(std::uint64_t at);
 
   std::vector<SlotState> slots_;
+  std::vector<Way> ways_;
   std::deque<Entry> entries_;
   std::uint64_t first_ = 0;  // number of entries_.front()
   std::uint64_t units_ = 0;
   std::vector<std::uint64_t> touched_;  // numbers of entries with something to tell
 };
 
-template <class Use>
-void SlotTable::push(LaneBatch batch, Use use) {
+template <class Loose, class Chained>
+void SlotTable::push(LaneBatch batch, Loose loose, Chained chained) {
   Entry& entry = entries_.emplace_back();
   entry.batch = std::move(batch);
   entry.pending = entry.batch.units.size();
-  entry.next.assign(entry.pending, SlotState::none);
   units_ += entry.pending;
-  for (std::size_t i = 0; i < entry.pending; ++i)
-    link(entry, i);
-  for (const Unit& unit : entry.batch.units)
-    use(unit.slot);
+  std::uint64_t at = (first_ + entries_.size() - 1) << index_bits;
+  for (const Unit& unit : entry.batch.units) {
+    Way& way = ways_[unit.slot];
+    if (way.is_held || unit.needs_record) {
+      way.is_held = true;
+      link(at);
+      chained(unit.slot);
+    } else {
+      ++way.loose;
+      loose(way.lane, unit.slot, at);
+    }
+    ++at;
+  }
 }
 
 template <class Use>
