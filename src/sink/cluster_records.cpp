@@ -1,6 +1,8 @@
 // ClusterStream: the records in the target, and whether its nodes are what they were.
 #include <array>
 
+#include <fmt/compile.h>
+
 #include "keyferry/base/log.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/sink/cluster_stream.hpp"
@@ -176,15 +178,16 @@ void ClusterStream::append_record_command(Bytes& out, Slot slot, Offset end) con
   const Offset judged =
       events_.any_suspect() ? std::min(answered, clean_) : std::max(answered, clean_);
   std::array<char, record_max_bytes> text;
-  const auto last =
-      fmt::format_to(text.data(), "{} generation={} judged={} {}:{}", slot_record_magic,
-                     record_.generation, std::min(judged, end), record_.replid, end);
+  const auto last = fmt::format_to(text.data(), FMT_COMPILE("{} generation={} judged={} {}:{}"),
+                                   slot_record_magic, record_.generation, std::min(judged, end),
+                                   record_.replid, end);
   const std::string& tag = slot_tag(slot);
   constexpr ByteView head = "keyferry:{";
   constexpr ByteView tail = ":slot";
   const std::size_t key_bytes = head.size() + tag.size() + 2 + link_.size() + tail.size();
-  fmt::format_to(std::back_inserter(out), "*3\r\n$3\r\nSET\r\n${}\r\n{}{}}}:{}{}\r\n${}\r\n",
-                 key_bytes, head, tag, link_, tail, last - text.data());
+  fmt::format_to(std::back_inserter(out),
+                 FMT_COMPILE("*3\r\n$3\r\nSET\r\n${}\r\n{}{}}}:{}{}\r\n${}\r\n"), key_bytes, head,
+                 tag, link_, tail, last - text.data());
   out.append(text.data(), last).append("\r\n");
 }
 
@@ -371,8 +374,8 @@ void ClusterStream::settle_record(Slot slot, const RespValue& reply) {
 void ClusterStream::settle_doubt(Slot slot, Offset found) {
   SlotState& state = slots_[slot];
   state.recorded = found;
-  while (state.head != SlotState::none && slots_.unit(state.head).end <= found) {
-    events_.doubtful(slots_.unit(state.head));
+  while (state.size() > 0 && slots_.unit(state.at(0)).end <= found) {
+    events_.doubtful(slots_.unit(state.at(0)));
     slots_.answer(slot);
   }
 }

@@ -213,7 +213,7 @@ bool ClusterStream::is_asking(Slot slot) {
 
 void ClusterStream::wake(Slot slot) {
   SlotState& state = slots_[slot];
-  const bool may_send = state.waiting > 0 && state.step == SlotState::Step::open &&
+  const bool may_send = state.waiting() > 0 && state.step == SlotState::Step::open &&
                         !state.is_moving && state.transaction == 0;
   if (!may_send) return;
   NodeLane& lane = *lanes_[lane_of(slot)];
@@ -224,7 +224,7 @@ void ClusterStream::wake(Slot slot) {
     lane.wake();
     return;
   }
-  while (state.waiting > 0)
+  while (state.waiting() > 0)
     lane.send_bare(slot, slots_.hand_out(slot), state.epoch);
 }
 
@@ -257,11 +257,8 @@ void ClusterStream::refuse(NodeLane& lane, Slot slot, const std::string& error,
   trouble.from = lane.index();
   trouble.ask.reset();
   // Those behind it may be accepted, and are sent again none the less.
-  std::uint64_t at = state.head;
-  for (std::uint32_t i = 0; i < state.in_flight; ++i) {
-    at = slots_.behind(at);
-    slots_.unit(at).was_sent = true;
-  }
+  for (std::uint32_t i = 1; i <= state.in_flight; ++i)
+    slots_.unit(state.at(i)).was_sent = true;
   state.step = SlotState::Step::refused;
   slots_.take_back(slot);
   if (state.in_flight == 0) act_on(slot);
@@ -338,13 +335,11 @@ void ClusterStream::back_off(Slot slot, const Judgement& judgement) {
 // The transaction was not executed because of one unit that is refused for good.
 bool ClusterStream::give_up_blamed(Slot slot, const Trouble& trouble) {
   const std::string error = trouble.error;
-  std::uint64_t at = slots_[slot].head;
-  for (std::uint32_t i = 0; i < *trouble.blamed; ++i)
-    at = slots_.behind(at);
+  const std::uint32_t blamed = *trouble.blamed;
   troubles_.erase(slot);
-  HeldUnit held = slots_.held(at);
+  HeldUnit held = slots_.held(slots_[slot].at(blamed));
   if (!held.unit.needs_record && is_replayed(held.unit)) events_.doubtful(held.unit);
-  slots_.remove(slot, at);
+  slots_.remove(slot, blamed);
   return events_.refused(std::move(held), error, false);
 }
 

@@ -97,6 +97,9 @@ Error NodeLane::on_exec() {
   in_flight_.pop_front();
   in_flight_bytes_ -= shipment.bytes;
   --transactions_;
+  if (in_flight_.size() > 2) stream_.slots().expect(in_flight_[2].slot);
+  if (in_flight_.size() > 1) stream_.slots().expect_chain(in_flight_[1].slot);
+  if (!in_flight_.empty()) stream_.slots().expect_units(in_flight_.front().slot);
   SlotState& state = stream_.slots()[shipment.slot];
   std::string error = std::exchange(queue_error_, std::string());
   const auto blamed = std::exchange(blamed_, std::nullopt);
@@ -125,7 +128,7 @@ void NodeLane::note_done(const Unit& unit, std::uint64_t at) {
 NodeLane::Judged NodeLane::judge_unit(Slot slot, const std::string& error, bool in_transaction) {
   SlotTable& slots = stream_.slots();
   SerialEvents& events = stream_.events();
-  const std::uint64_t at = slots[slot].head;
+  const std::uint64_t at = slots[slot].at(0);
   const Unit& unit = slots.unit(at);
   const bool is_final =
       error.empty() || in_transaction || judge_reply(error).verdict == Verdict::refused;
@@ -141,7 +144,7 @@ NodeLane::Judged NodeLane::judge_unit(Slot slot, const std::string& error, bool 
     return Judged::done;
   }
   HeldUnit held = slots.held(at);
-  slots.remove(slot, at);
+  slots.remove(slot, 0);
   const bool goes_on = events.refused(std::move(held), error, in_transaction);
   return goes_on ? Judged::done : Judged::ends_link;
 }

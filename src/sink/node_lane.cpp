@@ -129,9 +129,8 @@ void NodeLane::disconnect() {
     stats_.resent_units += shipment.units;
     if (state.in_flight == 0) continue;
     if (shipment.is_transaction) state.in_doubt = true;
-    std::uint64_t at = state.head;
-    for (std::uint32_t i = 0; i < state.in_flight; ++i, at = stream_.slots().behind(at))
-      stream_.slots().unit(at).was_sent = true;
+    for (std::uint32_t i = 0; i < state.in_flight; ++i)
+      stream_.slots().unit(state.at(i)).was_sent = true;
     state.in_flight = 0;
     state.transaction = 0;
     stream_.lose(shipment.slot);

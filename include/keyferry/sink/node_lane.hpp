@@ -121,6 +121,7 @@ class NodeLane {
   std::size_t in_flight_bytes_ = 0;
   std::size_t transactions_ = 0;  // in flight
   WriteBuffer writing_;
+  Bytes record_;  // of the transaction being gathered
   ReplyScanner scanner_;
   std::string queue_error_;              // of the transaction being answered
   std::optional<std::uint32_t> blamed_;  // the unit it was for

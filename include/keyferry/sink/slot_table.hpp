@@ -5,7 +5,7 @@
 // (sink/cluster_stream). Pipeline thread only.
 //
 //   of one slot:   [ loose ] [ in flight | handed out | waiting ]
-//                             ^head                    ^next   ^tail
+//                             ^0                        ^handed_out
 //
 // Most slots see nothing but units that may be repeated, and no trouble. Theirs are loose: handed
 // to the lane as they come and only counted here, since the lane has them in order. The first unit
@@ -21,7 +21,6 @@
 namespace keyferry {
 
 struct SlotState {
-  static constexpr std::uint64_t none = ~std::uint64_t{0};
   enum class Step : std::uint8_t {
     open,         // its units may be sent
     refused,      // one was refused: the others under way come back first
@@ -29,13 +28,11 @@ struct SlotState {
     read_record,  // nobody knows what its owner has: the record tells
   };
 
-  std::uint64_t head = none;  // first unanswered unit
-  std::uint64_t next = none;  // first that is not handed out
-  std::uint64_t tail = none;
+  std::vector<std::uint64_t> chain;  // unanswered units, behind `answered` others
+  std::uint32_t answered = 0;
   std::uint32_t in_flight = 0;
   std::uint32_t handed_out = 0;   // to a lane, in flight or not
-  std::uint32_t waiting = 0;      // not handed out
-  std::uint32_t need_record = 0;  // of those
+  std::uint32_t need_record = 0;  // of those that wait
   std::uint32_t epoch = 0;        // grows when what was handed out is taken back
   std::uint32_t transaction = 0;  // units of the one in flight
   std::uint8_t cautious = 0;      // so many go one at a time: keys are on two sides, or no memory
@@ -45,6 +42,11 @@ struct SlotState {
   bool in_doubt = false;       // a transaction's answer got lost
   Offset recorded = 0;         // what the slot's record says; 0 = there is none
   Offset transaction_end = 0;  // of the one in flight or in doubt
+
+  std::size_t size() const { return chain.size() - answered; }
+  std::size_t waiting() const { return size() - handed_out; }
+  // The i-th unanswered unit.
+  std::uint64_t at(std::size_t i) const { return chain[answered + i]; }
 };
 
 class SlotTable {
@@ -78,9 +80,14 @@ class SlotTable {
 
   Unit& unit(std::uint64_t at) { return entry_of(at).batch.units[index_of(at)]; }
   const std::shared_ptr<const Cargo>& cargo(std::uint64_t at) { return entry_of(at).batch.cargo; }
-  std::uint64_t behind(std::uint64_t at) { return entry_of(at).next[index_of(at)]; }
   HeldUnit held(std::uint64_t at);
   TimePoint received(std::uint64_t at) { return entry_of(at).batch.received; }
+
+  // What comes next is scattered over memory: these ask for it early, one step after the other.
+  void expect(Slot slot) const { __builtin_prefetch(&slots_[slot]); }
+  void expect_chain(Slot slot) const;
+  void expect_units(Slot slot) const;
+  void expect_wires(Slot slot) const;
 
   // The first waiting unit is handed out.
   std::uint64_t hand_out(Slot slot);
@@ -88,9 +95,8 @@ class SlotTable {
   void take_back(Slot slot);
   // The first unit of the slot is done.
   void answer(Slot slot);
-  // The unit leaves without an answer (somebody else acknowledges it). Nothing of the slot is
-  // handed out.
-  void remove(Slot slot, std::uint64_t at);
+  // The i-th unanswered unit leaves without an answer (somebody else acknowledges it).
+  void remove(Slot slot, std::size_t i);
 
   // What was answered since the last call, per batch.
   template <class Use>
@@ -101,9 +107,10 @@ class SlotTable {
 
  private:
   static constexpr int index_bits = 24;
+  static constexpr std::size_t ahead = 6;  // units
+  static constexpr std::size_t expected_max = 16;
   struct Entry {
     LaneBatch batch;
-    std::vector<std::uint64_t> next;  // of each unit, in its slot; empty while none is chained
     std::size_t pending = 0;
     Answered answered;  // and not yet told
     bool is_touched = false;
@@ -112,6 +119,9 @@ class SlotTable {
   static std::uint64_t number_of(std::uint64_t at) { return at >> index_bits; }
   static std::size_t index_of(std::uint64_t at) { return at & ((1U << index_bits) - 1); }
   Entry& entry_of(std::uint64_t at) { return entries_[number_of(at) - first_]; }
+  const Unit& unit(std::uint64_t at) const {
+    return entries_[number_of(at) - first_].batch.units[index_of(at)];
+  }
   // What is read for every unit: small, since slots come in no order.
   struct Way {
     std::uint32_t loose = 0;
@@ -119,11 +129,10 @@ class SlotTable {
     bool is_held = false;
   };
 
-  void unchain_head(SlotState& state);
+  bool is_chained(const Unit& unit) const { return unit.needs_record || ways_[unit.slot].is_held; }
+  void drop_first(SlotState& state);
   void count_answer(std::uint64_t at);
   void leave(Entry& entry, std::uint64_t at);
-  void recount(SlotState& state);
-  std::uint64_t& next_of(std::uint64_t at);
   void link(std::uint64_t at);
 
   std::vector<SlotState> slots_;
@@ -141,9 +150,15 @@ void SlotTable::push(LaneBatch batch, Loose loose, Chained chained) {
   entry.pending = entry.batch.units.size();
   units_ += entry.pending;
   std::uint64_t at = (first_ + entries_.size() - 1) << index_bits;
-  for (const Unit& unit : entry.batch.units) {
+  const std::vector<Unit>& units = entry.batch.units;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const Unit& unit = units[i];
+    if (i + 2 * ahead < units.size() && is_chained(units[i + 2 * ahead]))
+      expect(units[i + 2 * ahead].slot);
+    if (i + ahead < units.size() && is_chained(units[i + ahead]))
+      expect_chain(units[i + ahead].slot);
     Way& way = ways_[unit.slot];
-    if (way.is_held || unit.needs_record) {
+    if (is_chained(unit)) {
       way.is_held = true;
       link(at);
       chained(unit.slot);
