@@ -44,6 +44,24 @@ bool read_ranges(ByteView text, SlotSet& slots) {
   return true;
 }
 
+bool read_hex(ByteView text, Bytes& out) {
+  for (; text.size() >= 2; text.remove_prefix(2)) {
+    unsigned char byte = 0;
+    if (!read_number(text.substr(0, 2), byte, 16)) return false;
+    out += static_cast<char>(byte);
+  }
+  return text.empty();
+}
+
+// offset ":" digest ":" key
+bool read_intent(ByteView text, Intent& out) {
+  const std::size_t first = text.find(':');
+  const std::size_t second = first == ByteView::npos ? first : text.find(':', first + 1);
+  return second != ByteView::npos && read_number(text.substr(0, first), out.offset) &&
+         read_number(text.substr(first + 1, second - first - 1), out.digest, 16) &&
+         read_hex(text.substr(second + 1), out.key);
+}
+
 // The first decimal number whose hash slot it is: 160,000 tries, about 5 ms.
 std::array<std::string, slot_count> make_tags() {
   std::array<std::string, slot_count> tags;
@@ -74,6 +92,11 @@ void append_node_record(Bytes& out, const NodeRecord& record) {
 void append_slot_record(Bytes& out, const SlotRecord& record) {
   fmt::format_to(std::back_inserter(out), "{} generation={} judged={} {}:{}", magic,
                  record.generation, record.judged, record.replid, record.offset);
+  if (!record.intent) return;
+  fmt::format_to(std::back_inserter(out), " intent={}:{:x}:", record.intent->offset,
+                 record.intent->digest);
+  for (const char c : record.intent->key)
+    fmt::format_to(std::back_inserter(out), "{:02x}", static_cast<unsigned char>(c));
 }
 
 Result<NodeRecord> parse_node_record(ByteView text) {
@@ -98,6 +121,9 @@ Result<SlotRecord> parse_slot_record(ByteView text) {
                     read_history(next_word(rest), record.replid, record.offset) &&
                     record.judged >= 0 && record.offset >= record.judged;
   if (!good) return not_ours("slot record", text);
+  const ByteView intent = value_of(next_word(rest), "intent");
+  if (!intent.empty() && !read_intent(intent, record.intent.emplace()))
+    return not_ours("slot record", text);
   return record;
 }
 

@@ -169,6 +169,10 @@ void add_delivery(Table& table) {
       "delivery.lease_s", [](Options& o) -> std::int64_t& { return o.delivery_lease_s; }, {1, 3600},
       "seconds",
       "How long a silent instance keeps its right to write; then another one may take over."));
+  table.push_back(integer_option(
+      "delivery.migrating_max_s",
+      [](Options& o) -> std::int64_t& { return o.delivery_migrating_max_s; }, {0, 86400}, "seconds",
+      "How long a slot of the target may stay half moved; then its commands go one by one."));
   table.push_back(size_option(
       "delivery.retain_bytes", [](Options& o) -> std::int64_t& { return o.delivery_retain_bytes; },
       {0, 64 * tebibyte},

@@ -41,6 +41,8 @@ Task<Result<ResumePlan>> ClusterStream::read_records() {
   error = co_await read_asking(reading);
   if (error) co_return error;
   adopt_map();
+  error = co_await settle_intents(reading.found);
+  if (error) co_return error;
   co_return plan_resume(reading.found);
 }
 
@@ -170,6 +172,10 @@ Task<Error> ClusterStream::greet(NodeLane& lane, Connection& connection) {
   Error error = co_await claim_.greet_node(connection, lane.client_id);
   if (!error) error = co_await identify(lane.node(), connection);
   co_return error;
+}
+
+Task<Error> ClusterStream::greet_asker(NodeLane& lane, Connection& connection) {
+  co_return co_await claim_.greet_node(connection, lane.asker_id);
 }
 
 // Once per transaction: nothing is allocated here.
@@ -354,7 +360,9 @@ void ClusterStream::settle_record(Slot slot, const RespValue& reply) {
   Offset found = 0;
   if (!reply.is_null()) {
     auto record = parse_slot_record(reply.text);
-    if (record && record->generation == record_.generation) found = record->offset;
+    const bool is_ours = record && record->generation == record_.generation;
+    // An intent of ours is finished before the slot goes any other way.
+    if (is_ours && !record->intent) found = record->offset;
   }
   SlotState& state = slots_[slot];
   const bool took_place = state.in_doubt && found >= state.transaction_end;

@@ -107,7 +107,8 @@ void ClusterStream::adopt_map() {
     SlotState& state = slots_[slot];
     if (!begun_) {
       slots_.lane(slot) = lane_of_master[owner];
-    } else if (state.in_flight > 0 || state.step == SlotState::Step::refused) {
+    } else if (state.in_flight > 0 || state.step == SlotState::Step::refused ||
+               state.step == SlotState::Step::by_hand) {
       state.is_moving = true;
       slots_.take_back(slot);
     } else {
@@ -249,9 +250,10 @@ void ClusterStream::accepted(Slot slot, bool by_asking) {
 }
 
 void ClusterStream::refuse(NodeLane& lane, Slot slot, const std::string& error,
-                           std::optional<std::uint32_t> blamed) {
+                           std::optional<std::uint32_t> blamed, std::uint32_t units) {
   SlotState& state = slots_[slot];
   Trouble& trouble = troubles_[slot];
+  trouble.was_run = units > 1;
   trouble.error = error;
   trouble.blamed = blamed;
   trouble.from = lane.index();
@@ -316,7 +318,9 @@ void ClusterStream::act_on(Slot slot) {
   if (judgement.verdict == Verdict::ask) {
     const std::uint16_t lane = lane_for(judgement.to);
     state.cautious = cautious_units;
-    troubles_[slot].ask = lane;
+    // Of a run it may be any command that is to go there; alone, each gets an answer of its own. In
+    // a transaction the other side finds out by itself: the record counts as a second key there.
+    if (!trouble.was_run || slots_.unit(state.at(0)).needs_record) troubles_[slot].ask = lane;
     reopen(slot);
     return;
   }
@@ -354,8 +358,17 @@ Task<Error> ClusterStream::look_after() {
       any_waiting = true;
       if (trouble.not_before <= now) due.push_back(slot);
     }
-    for (const Slot slot : due)
-      reopen(slot);
+    for (const Slot slot : due) {
+      const Trouble& trouble = troubles_[slot];
+      const bool is_half_moved = judge_reply(trouble.error).kind == "TRYAGAIN";
+      const bool is_long = trouble.by_hand || elapsed_ms(trouble.since, now) >
+                                                  options_.delivery_migrating_max_s * 1000;
+      if (is_half_moved && is_long) {
+        begin_by_hand(slot);
+      } else {
+        reopen(slot);
+      }
+    }
     if (any_waiting) {
       co_await look_.wait_for(look_interval);
     } else {

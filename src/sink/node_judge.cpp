@@ -72,7 +72,7 @@ Error NodeLane::on_bare() {
   const Judged judged = judge_unit(shipment.slot, scanner_.error(), false);
   if (judged == Judged::ends_link) return Error(Errc::cancelled, "refused");
   if (judged == Judged::refused) {
-    stream_.refuse(*this, shipment.slot, scanner_.error(), std::nullopt);
+    stream_.refuse(*this, shipment.slot, scanner_.error(), std::nullopt, 1);
     return Error();
   }
   stream_.accepted(shipment.slot, shipment.asking);
@@ -111,7 +111,7 @@ Error NodeLane::on_exec() {
   }
   if (error.empty()) error = scanner_.error();
   state.in_flight = state.transaction = 0;
-  stream_.refuse(*this, shipment.slot, error, blamed);
+  stream_.refuse(*this, shipment.slot, error, blamed, shipment.units);
   return Error();
 }
 

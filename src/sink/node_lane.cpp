@@ -198,12 +198,9 @@ Task<Result<std::vector<RespValue>>> NodeLane::ask(Bytes wire, std::size_t repli
   if (!asker_open_) {
     const HostPort host{node_.host, node_.port};
     error = co_await asker_.open(options_.target, host, "records");
+    if (!error) error = co_await stream_.greet_asker(*this, asker_);
     asker_open_ = !error;
-    if (!error) {
-      const Bytes command = make_command({"CLIENT", "ID"});
-      auto id = co_await asker_.call(command, Millis(options_.target.connect_timeout_ms));
-      if (id && !id->is_error()) asker_id = std::to_string(id->integer);
-    }
+    if (error) asker_.close(true);
   }
   Result<std::vector<RespValue>> answer = error;
   if (!error) {

@@ -68,6 +68,23 @@ TEST(SlotRecord, RefusesEveryTruncationAndOtherText) {
   EXPECT_FALSE(parse_slot_record("keyferry2" + text.substr(9)));
 }
 
+TEST(SlotRecord, SaysWhatComesNextInASlotThatIsHalfMoved) {
+  SlotRecord record = some_slot_record();
+  record.intent.emplace();
+  record.intent->offset = 12400;
+  record.intent->digest = 0xfedcba9876543210;
+  record.intent->key = Bytes("a b:\0\xff", 6);
+  Bytes text;
+  append_slot_record(text, record);
+
+  EXPECT_TRUE(text.ends_with(" intent=12400:fedcba9876543210:6120623a00ff")) << text;
+  const auto back = parse_slot_record(text);
+  ASSERT_TRUE(back) << text;
+  EXPECT_EQ(*back, record);
+  for (const char* other : {"1", "1:2", "x:2:61", "1:x:61", "1:2:6", "1:2:6x"})
+    EXPECT_FALSE(parse_slot_record(text.substr(0, text.find(" intent=") + 8) + other)) << other;
+}
+
 TEST(SlotTag, PutsEachRecordIntoItsSlot) {
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
     const auto number = static_cast<Slot>(slot);

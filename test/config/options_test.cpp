@@ -104,6 +104,7 @@ const std::vector<Change>& changes() {
       {"delivery.checkpoint_interval_ms", "11"},
       {"delivery.transaction_max_ms", "12"},
       {"delivery.lease_s", "13"},
+      {"delivery.migrating_max_s", "15"},
       {"delivery.retain_bytes", "5KiB"},
       {"delivery.on_lost_history", "fail"},
       {"delivery.full_resyncs_per_hour", "14"},

@@ -10,11 +10,16 @@
 //   slot record: key "keyferry:{<tag>}:<link>:slot", tag of the slot; value
 //     slot-record = "keyferry1" SP "generation=" number SP "judged=" number SP history
 //     history     = replid ":" number              ; applied offset (>= judged)
+//     and behind it, while the slot goes on command by command (sink/cluster_by_hand):
+//     intent      = SP "intent=" number ":" digest ":" key
+//                   ; the command that ends there comes next, on that key (hex), whose value has
+//                   ; that digest (hex) as long as the command has not taken place
 //
 // Fields that a later version adds stand behind these; readers ignore them.
 #pragma once
 
 #include <bitset>
+#include <optional>
 
 #include "keyferry/checkpoint/record.hpp"
 
@@ -27,11 +32,20 @@ struct NodeRecord {
   SlotSet slots;
 };
 
+struct Intent {
+  Offset offset = 0;
+  std::uint64_t digest = 0;
+  Bytes key;
+
+  bool operator==(const Intent&) const = default;
+};
+
 struct SlotRecord {
   std::uint64_t generation = 0;
   Offset judged = 0;  // up to here every reply to a command of the slot was read
   std::string replid;
   Offset offset = 0;  // commands of the slot up to here are in the target
+  std::optional<Intent> intent;
 
   bool operator==(const SlotRecord&) const = default;
 };

@@ -89,6 +89,7 @@ struct Options {
   std::int64_t delivery_checkpoint_interval_ms = 1000;
   std::int64_t delivery_transaction_max_ms = 50;
   std::int64_t delivery_lease_s = 10;
+  std::int64_t delivery_migrating_max_s = 60;
   std::int64_t delivery_retain_bytes = std::int64_t{64} * 1024 * 1024;
   LostHistory delivery_on_lost_history = LostHistory::full_resync;
   std::int64_t delivery_full_resyncs_per_hour = 1;

@@ -21,6 +21,10 @@
 
 namespace keyferry {
 
+// Of the value in a reply to DUMP, 0 when there is none; the same on nodes of different versions as
+// far as they write the same.
+std::uint64_t digest_of_dump(const RespValue& reply);
+
 class ClusterStream {
  public:
   ClusterStream(const asio::any_io_executor& executor, const Options& options, TargetNodes& nodes,
@@ -81,6 +85,7 @@ class ClusterStream {
   SerialEvents& events() { return events_; }
   bool has_begun() const { return begun_; }
   Task<Error> greet(NodeLane& lane, Connection& connection);
+  Task<Error> greet_asker(NodeLane& lane, Connection& connection);
   // The record that goes with a transaction of the slot that ends at `end`.
   void append_record_command(Bytes& out, Slot slot, Offset end) const;
   // Whether a refusal of the unit may come from its having been executed before.
@@ -90,9 +95,10 @@ class ClusterStream {
   bool is_asking(Slot slot);
   // More of the slot may be sent.
   void wake(Slot slot);
-  // Everything of the slot that was sent has been answered after `error` refused its first unit.
+  // `error` refused the slot's first unit, or a transaction of its first `units`, one of them
+  // `blamed`.
   void refuse(NodeLane& lane, Slot slot, const std::string& error,
-              std::optional<std::uint32_t> blamed);
+              std::optional<std::uint32_t> blamed, std::uint32_t units);
   void accepted(Slot slot, bool by_asking);
   // The last loose unit of the slot is done.
   void settle_loose(Slot slot) {
@@ -123,6 +129,8 @@ class ClusterStream {
     TimePoint not_before{};
     std::optional<std::uint16_t> ask;  // lane that its next unit goes to, once
     std::uint16_t from = 0;            // lane that refused
+    bool was_run = false;              // it refused several units at once
+    bool by_hand = false;              // has been half moved for too long
   };
 
   std::uint16_t lane_for(const Endpoint& node);
@@ -135,6 +143,16 @@ class ClusterStream {
   Task<Error> look_after();
   bool give_up_blamed(Slot slot, const Trouble& trouble);
   void back_off(Slot slot, const Judgement& judgement);
+  // a slot that stays half moved (cluster_by_hand.cpp)
+  void begin_by_hand(Slot slot);
+  Task<Error> go_by_hand(Slot slot);
+  Task<Error> run_with_intent(Slot slot, Bytes key);
+  Error take_answer(Slot slot, const RespValue& reply);
+  Task<Result<RespValue>> ask_slot(Slot slot, Bytes command);
+  Task<Result<std::uint64_t>> digest_of(Slot slot, Bytes key);
+  SlotRecord slot_record(Slot slot) const;
+  Task<Error> write_slot_record(Slot slot, SlotRecord record);
+  Task<Error> settle_intents(FoundRecords& found);
   // records (cluster_records.cpp)
   // Slots by the node that is asked for them.
   using SlotsOfNodes = std::map<Endpoint, std::vector<Slot>>;

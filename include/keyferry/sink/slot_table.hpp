@@ -26,6 +26,7 @@ struct SlotState {
     refused,      // one was refused: the others under way come back first
     waiting,      // for the time to try again
     read_record,  // nobody knows what its owner has: the record tells
+    by_hand,      // its keys are on two nodes, for long: command by command
   };
 
   std::vector<std::uint64_t> chain;  // unanswered units, behind `answered` others
