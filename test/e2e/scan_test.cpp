@@ -426,7 +426,9 @@ TEST(Scan, MemoryOfWaitingKeysIsBounded) {
   const RedisServer source = events_source();
   const RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), scanning({"--set", "limits.memory_max_bytes=4MiB"}));
+  // Into the default folder, too.
+  link.run(source.uri(), target.uri(),
+           scanning({"--set", "limits.memory_max_bytes=4MiB", "--set", "spool.dir="}));
   wait_streaming(link);
   EXPECT_EQ(link.http_post("/pause").status, 202);
 

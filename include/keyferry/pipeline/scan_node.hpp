@@ -191,8 +191,8 @@ class ScanNode {
 
   std::string probe_key_;
   bool probe_heard_ = false;
-  bool flags_hidden_ = false;           // CONFIG GET is not allowed
-  std::string flags_before_;  // notify-keyspace-events, had we to change it
+  bool flags_hidden_ = false;  // CONFIG GET is not allowed
+  std::string flags_before_;   // notify-keyspace-events, had we to change it
   std::string flags_set_;
   TimePoint flags_checked_{};
 

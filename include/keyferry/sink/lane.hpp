@@ -19,6 +19,7 @@
 #include "keyferry/net/connection.hpp"
 #include "keyferry/resp/reply_scanner.hpp"
 #include "keyferry/sink/write_buffer.hpp"
+#include "keyferry/spool/scratch_file.hpp"
 
 namespace keyferry {
 
@@ -30,6 +31,16 @@ enum class Load : std::uint8_t {
   other,
 };
 
+// A text that is too large to be held, inside of the command that carries it: the unit's wire ends
+// where it begins.
+struct LargeBody {
+  explicit LargeBody(std::string dir) : text(std::move(dir)) {}
+
+  ScratchFile text;
+  Bytes tail;        // of the command, and what follows it in the unit
+  std::string what;  // for people
+};
+
 // What is sent, answered and, if need be, sent again as a whole: one command, MULTI..EXEC, or
 // several commands of the snapshot for one key.
 struct Unit {
@@ -39,7 +50,8 @@ struct Unit {
   std::int32_t db = 0;
   Slot slot = 0;   // order is kept per slot; always 0 in the stream to a standalone target
   Offset end = 0;  // stream offset behind its command; 0 for snapshot commands
-  const Origin* origin = nullptr;  // what the source sent, where that is something else
+  const Origin* origin = nullptr;   // what the source sent, where that is something else
+  const LargeBody* body = nullptr;  // goes behind the wire; kept alive by the Cargo
   Load load = Load::none;
   bool is_group = false;
   bool joins_next = false;    // inside a MULTI..EXEC of the source: not the end of a transaction
@@ -63,6 +75,7 @@ struct Cargo {
   std::deque<Origin> origins;  // of copies
   std::deque<Bytes>
       made;  // wires that are not verbatim: split commands, copied groups, snapshot keys
+  std::shared_ptr<const LargeBody> body;
 };
 
 struct LaneBatch {
@@ -155,6 +168,7 @@ class Lane {
   Task<Error> write_loop();
   Task<Error> read_loop();
   void gather();
+  Task<Error> write_body(std::shared_ptr<const Cargo> cargo);
   Error scan(ByteView bytes);
   void on_reply();
   void finish_unit();
@@ -188,6 +202,7 @@ class Lane {
 
   std::int32_t selected_db_ = 0;
   WriteBuffer writing_;
+  std::shared_ptr<const Cargo> sending_;  // its body goes behind what is being written
 
   ReplyScanner scanner_;
   std::uint32_t unit_replies_ = 0;
