@@ -22,7 +22,8 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   full_sync_ = std::move(full_sync);
   const bool again = source_.full_syncs > 1 || resume_ || sink_.has_remains();
   // A snapshot that broke off is asked for again by psync, which counts for itself.
-  const bool is_resync = resume_ || in_stream_ || std::exchange(was_lost_, false);
+  const bool was_lost = std::exchange(was_lost_, false);
+  const bool is_resync = resume_ || in_stream_ || was_lost;
   const bool had_stream = in_stream_;
   resume_.reset();
   in_stream_ = caught_up_ = false;
@@ -223,7 +224,7 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
   decoder_.start(full_sync_.position.offset, stream_db_);
   on_progress();
   psync_.ack_now();
-  if (!options_.stream_enabled) {
+  if (!options_.stream_enabled && !was_lost_) {
     reached_goal_ = true;
     finish(Error());
     co_return Error();
@@ -235,7 +236,8 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
     window_.consume(rest.size());
   }
   window_.clear();
-  if (options_.stop_when == StopWhen::snapshot && !draining_) {
+  // Lost meanwhile: another full sync is on its way, and that one counts.
+  if (options_.stop_when == StopWhen::snapshot && !draining_ && !was_lost_) {
     reached_goal_ = true;
     finish_received();
   }
