@@ -55,7 +55,9 @@ void FerryLink::start(const test::RedisServer& source) {
   const std::string mode = exactly_once_ ? "exactly_once" : "at_least_once";
   ferry_.run(source.uri(), cluster_ ? cluster_->uri() : server_->uri(),
              {"--set", "delivery.mode=" + mode, "--set",
-              std::string("source.mode=") + (scan_ ? "scan" : "psync")});
+              std::string("source.mode=") + (scan_ ? "scan" : "psync"),
+              // As it comes: the stream is not kept on disk.
+              "--set", "spool.dir="});
 }
 
 // "" while nothing answers.

@@ -1,6 +1,8 @@
 // ClusterStream: the records in the target, and whether its nodes are what they were.
 #include <array>
 
+#include <fmt/compile.h>
+
 #include "keyferry/base/log.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/sink/cluster_stream.hpp"
@@ -176,15 +178,16 @@ void ClusterStream::append_record_command(Bytes& out, Slot slot, Offset end) con
   const Offset judged =
       events_.any_suspect() ? std::min(answered, clean_) : std::max(answered, clean_);
   std::array<char, record_max_bytes> text;
-  const auto last =
-      fmt::format_to(text.data(), "{} generation={} judged={} {}:{}", slot_record_magic,
-                     record_.generation, std::min(judged, end), record_.replid, end);
+  const auto last = fmt::format_to(text.data(), FMT_COMPILE("{} generation={} judged={} {}:{}"),
+                                   slot_record_magic, record_.generation, std::min(judged, end),
+                                   record_.replid, end);
   const std::string& tag = slot_tag(slot);
   constexpr ByteView head = "keyferry:{";
   constexpr ByteView tail = ":slot";
   const std::size_t key_bytes = head.size() + tag.size() + 2 + link_.size() + tail.size();
-  fmt::format_to(std::back_inserter(out), "*3\r\n$3\r\nSET\r\n${}\r\n{}{}}}:{}{}\r\n${}\r\n",
-                 key_bytes, head, tag, link_, tail, last - text.data());
+  fmt::format_to(std::back_inserter(out),
+                 FMT_COMPILE("*3\r\n$3\r\nSET\r\n${}\r\n{}{}}}:{}{}\r\n${}\r\n"), key_bytes, head,
+                 tag, link_, tail, last - text.data());
   out.append(text.data(), last).append("\r\n");
 }
 
@@ -229,7 +232,7 @@ std::optional<Slot> ClusterStream::record_slot(const NodeLane& lane) const {
   std::optional<Slot> found;
   std::size_t left = lane.record_shift;
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    if (slots_[static_cast<Slot>(slot)].lane != lane.index()) continue;
+    if (slots_.lane(static_cast<Slot>(slot)) != lane.index()) continue;
     found = static_cast<Slot>(slot);
     if (left-- == 0) break;
   }
@@ -242,7 +245,7 @@ NodeRecord ClusterStream::node_record(const NodeLane& lane, Offset offset) const
   out.record.judged = out.record.offset = offset;
   out.record.db = db_at(offset);
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    if (slots_[static_cast<Slot>(slot)].lane == lane.index()) out.slots.set(slot);
+    if (slots_.lane(static_cast<Slot>(slot)) == lane.index()) out.slots.set(slot);
   }
   return out;
 }
@@ -300,7 +303,7 @@ Task<bool> ClusterStream::write_node_record(NodeLane& lane) {
 Task<bool> ClusterStream::read_slots_of(NodeLane& lane) {
   std::vector<Slot> slots;
   for (const Slot slot : to_read_) {
-    if (slots_[slot].lane == lane.index()) slots.push_back(slot);
+    if (slots_.lane(slot) == lane.index()) slots.push_back(slot);
     if (slots.size() == slots_at_once) break;
   }
   if (slots.empty()) co_return false;
@@ -314,7 +317,7 @@ Task<bool> ClusterStream::read_slots_of(NodeLane& lane) {
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const Slot slot = slots[i];
     const RespValue& reply = (*replies)[i];
-    if (slots_[slot].lane != lane.index() || !to_read_.contains(slot)) continue;
+    if (slots_.lane(slot) != lane.index() || !to_read_.contains(slot)) continue;
     if (!reply.is_error()) {
       settle_record(slot, reply);
       if (epoch != epoch_) co_return false;
@@ -324,7 +327,7 @@ Task<bool> ClusterStream::read_slots_of(NodeLane& lane) {
     if (judgement.to.host.empty()) judgement.to.host = lane.node().host;
     if (judgement.verdict == Verdict::moved) {
       nodes_.assign(slot, judgement.to);
-      slots_[slot].lane = lane_for(judgement.to);
+      slots_.lane(slot) = lane_for(judgement.to);
       if (on_stale_map) on_stale_map();
       keep_.notify();
     } else if (judgement.verdict == Verdict::ask) {
@@ -371,8 +374,8 @@ void ClusterStream::settle_record(Slot slot, const RespValue& reply) {
 void ClusterStream::settle_doubt(Slot slot, Offset found) {
   SlotState& state = slots_[slot];
   state.recorded = found;
-  while (state.head != SlotState::none && slots_.unit(state.head).end <= found) {
-    events_.doubtful(slots_.unit(state.head));
+  while (state.size() > 0 && slots_.unit(state.at(0)).end <= found) {
+    events_.doubtful(slots_.unit(state.at(0)));
     slots_.answer(slot);
   }
 }
@@ -423,7 +426,7 @@ bool ClusterStream::has_run(const NodeLane& lane, Offset end, bool& mixed) {
   std::size_t done = 0;
   std::size_t all = 0;
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    if (slots_[static_cast<Slot>(slot)].lane != lane.index()) continue;
+    if (slots_.lane(static_cast<Slot>(slot)) != lane.index()) continue;
     ++all;
     if (starts_[slot].from >= end) ++done;
   }
@@ -499,8 +502,8 @@ Task<Result<std::string>> ClusterStream::run_on(NodeLane& lane, Bytes wire, Offs
   if (epoch != epoch_) co_return Error(Errc::cancelled, "stopped");
   lane.recorded = std::max(lane.recorded, end);
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    SlotState& state = slots_[static_cast<Slot>(slot)];
-    if (state.lane == lane.index()) state.recorded = 0;
+    const Slot of_node = static_cast<Slot>(slot);
+    if (slots_.lane(of_node) == lane.index()) slots_[of_node].recorded = 0;
   }
   co_return std::string();
 }

@@ -65,7 +65,7 @@ void ClusterStream::begin(const Record& record, const ResumePlan* plan) {
     SlotState& state = slots_[static_cast<Slot>(slot)];
     state.recorded = starts_[slot].recorded;
     furthest_start_ = std::max(furthest_start_, starts_[slot].from);
-    Offset& lowest = lanes_[state.lane]->recorded;
+    Offset& lowest = lanes_[slots_.lane(static_cast<Slot>(slot))]->recorded;
     lowest = std::min(lowest, starts_[slot].from);
   }
   begun_ = true;
@@ -91,13 +91,22 @@ void ClusterStream::adopt_map() {
   std::vector<std::uint16_t> lane_of_master;
   for (const Endpoint& master : nodes_.map().masters())
     lane_of_master.push_back(lane_for(master));
+  SlotSet moved;
   for (std::size_t i = 0; i < slot_count; ++i) {
     const auto slot = static_cast<Slot>(i);
     const std::uint16_t owner = nodes_.map().owner_of(slot);
+    moved[i] = owner != SlotMap::no_owner && slots_.lane(slot) != lane_of_master[owner];
+  }
+  if (moved.none()) return stop_unused_lanes();
+  for (const auto& lane : lanes_)
+    lane->chain_loose(moved);
+  for (std::size_t i = 0; i < slot_count; ++i) {
+    if (!moved[i]) continue;
+    const auto slot = static_cast<Slot>(i);
+    const std::uint16_t owner = nodes_.map().owner_of(slot);
     SlotState& state = slots_[slot];
-    if (owner == SlotMap::no_owner || state.lane == lane_of_master[owner]) continue;
     if (!begun_) {
-      state.lane = lane_of_master[owner];
+      slots_.lane(slot) = lane_of_master[owner];
     } else if (state.in_flight > 0 || state.step == SlotState::Step::refused) {
       state.is_moving = true;
       slots_.take_back(slot);
@@ -111,7 +120,7 @@ void ClusterStream::adopt_map() {
 void ClusterStream::stop_unused_lanes() {
   std::vector<bool> is_used(lanes_.size(), false);
   for (std::size_t slot = 0; slot < slot_count; ++slot)
-    is_used[slots_[static_cast<Slot>(slot)].lane] = true;
+    is_used[slots_.lane(static_cast<Slot>(slot))] = true;
   for (const auto& [slot, trouble] : troubles_) {
     if (trouble.ask) is_used[*trouble.ask] = true;
   }
@@ -134,7 +143,7 @@ void ClusterStream::stop_unused_lanes() {
 void ClusterStream::move(Slot slot, std::uint16_t lane) {
   SlotState& state = slots_[slot];
   slots_.take_back(slot);
-  state.lane = lane;
+  slots_.lane(slot) = lane;
   state.is_moving = state.is_listed = false;
   await_record(slot);
 }
@@ -142,6 +151,7 @@ void ClusterStream::move(Slot slot, std::uint16_t lane) {
 void ClusterStream::await_record(Slot slot) {
   SlotState& state = slots_[slot];
   state.step = SlotState::Step::read_record;
+  slots_.hold(slot);
   to_read_.insert(slot);
   keep_.notify();
 }
@@ -160,7 +170,12 @@ bool ClusterStream::has(const Unit& unit, bool& doubtful) const {
 }
 
 void ClusterStream::submit(LaneBatch batch) {
-  slots_.push(std::move(batch), [this](Slot slot) { wake(slot); });
+  slots_.push(
+      std::move(batch),
+      [this](std::uint16_t lane, Slot slot, std::uint64_t at) {
+        lanes_[lane]->send_loose(slot, at);
+      },
+      [this](Slot slot) { wake(slot); });
   for (const auto& lane : lanes_)
     lane->wake();
 }
@@ -184,9 +199,10 @@ void ClusterStream::note_source_offset(Offset offset) {
 
 std::uint16_t ClusterStream::lane_of(Slot slot) {
   const SlotState& state = slots_[slot];
-  if (state.cautious == 0) return state.lane;
+  if (state.cautious == 0) return slots_.lane(slot);
   const auto trouble = troubles_.find(slot);
-  return trouble != troubles_.end() && trouble->second.ask ? *trouble->second.ask : state.lane;
+  return trouble != troubles_.end() && trouble->second.ask ? *trouble->second.ask
+                                                           : slots_.lane(slot);
 }
 
 bool ClusterStream::is_asking(Slot slot) {
@@ -197,17 +213,18 @@ bool ClusterStream::is_asking(Slot slot) {
 
 void ClusterStream::wake(Slot slot) {
   SlotState& state = slots_[slot];
-  const bool may_send = state.waiting > 0 && state.step == SlotState::Step::open &&
+  const bool may_send = state.waiting() > 0 && state.step == SlotState::Step::open &&
                         !state.is_moving && state.transaction == 0;
   if (!may_send) return;
   NodeLane& lane = *lanes_[lane_of(slot)];
   if (state.need_record > 0 || state.cautious > 0) {
-    if (state.handed_out > 0 || std::exchange(state.is_listed, true)) return;
+    if (state.handed_out > 0 || slots_.loose(slot) > 0 || std::exchange(state.is_listed, true))
+      return;
     lane.list(slot);
     lane.wake();
     return;
   }
-  while (state.waiting > 0)
+  while (state.waiting() > 0)
     lane.send_bare(slot, slots_.hand_out(slot), state.epoch);
 }
 
@@ -227,6 +244,7 @@ void ClusterStream::accepted(Slot slot, bool by_asking) {
     settle_move(slot);
   } else if (state.handed_out == 0) {
     wake(slot);
+    slots_.release(slot);
   }
 }
 
@@ -239,11 +257,8 @@ void ClusterStream::refuse(NodeLane& lane, Slot slot, const std::string& error,
   trouble.from = lane.index();
   trouble.ask.reset();
   // Those behind it may be accepted, and are sent again none the less.
-  std::uint64_t at = state.head;
-  for (std::uint32_t i = 0; i < state.in_flight; ++i) {
-    at = slots_.behind(at);
-    slots_.unit(at).was_sent = true;
-  }
+  for (std::uint32_t i = 1; i <= state.in_flight; ++i)
+    slots_.unit(state.at(i)).was_sent = true;
   state.step = SlotState::Step::refused;
   slots_.take_back(slot);
   if (state.in_flight == 0) act_on(slot);
@@ -274,6 +289,7 @@ void ClusterStream::reopen(Slot slot) {
     settle_move(slot);
   } else {
     wake(slot);
+    slots_.release(slot);
   }
 }
 
@@ -319,13 +335,11 @@ void ClusterStream::back_off(Slot slot, const Judgement& judgement) {
 // The transaction was not executed because of one unit that is refused for good.
 bool ClusterStream::give_up_blamed(Slot slot, const Trouble& trouble) {
   const std::string error = trouble.error;
-  std::uint64_t at = slots_[slot].head;
-  for (std::uint32_t i = 0; i < *trouble.blamed; ++i)
-    at = slots_.behind(at);
+  const std::uint32_t blamed = *trouble.blamed;
   troubles_.erase(slot);
-  HeldUnit held = slots_.held(at);
+  HeldUnit held = slots_.held(slots_[slot].at(blamed));
   if (!held.unit.needs_record && is_replayed(held.unit)) events_.doubtful(held.unit);
-  slots_.remove(slot, at);
+  slots_.remove(slot, blamed);
   return events_.refused(std::move(held), error, false);
 }
 

@@ -10,7 +10,6 @@ constexpr ByteView asking_wire = "*1\r\n$6\r\nASKING\r\n";
 constexpr std::size_t in_flight_max_bytes = 2 * 1024 * 1024;
 // Few enough that under load the slots that wait grow longer runs; many enough for a long way.
 constexpr std::size_t transactions_max = 1024;
-constexpr std::size_t record_command_bytes = 256;
 constexpr std::size_t transaction_max_bytes = 128 * 1024;
 
 }  // namespace
@@ -22,14 +21,22 @@ void NodeLane::gather() {
   while (!ready_.empty() && has_room() && transactions_ < transactions_max) {
     const Slot slot = ready_.front();
     ready_.pop_front();
+    SlotTable& slots = stream_.slots();
+    if (ready_.size() > 3) slots.expect(ready_[3]);
+    if (ready_.size() > 2) slots.expect_chain(ready_[2]);
+    if (ready_.size() > 1) slots.expect_units(ready_[1]);
+    if (!ready_.empty()) slots.expect_wires(ready_.front());
     gather_slot(slot);
   }
   while (!bare_.empty() && has_room()) {
     const Bare bare = bare_.front();
     bare_.pop_front();
-    const SlotState& state = stream_.slots()[bare.slot];
-    if (state.epoch == bare.epoch && state.step == SlotState::Step::open)
-      gather_bare(bare.slot, bare.at);
+    const bool is_loose = bare.epoch == loose_epoch;
+    if (!is_loose) {
+      const SlotState& state = stream_.slots()[bare.slot];
+      if (state.epoch != bare.epoch || state.step != SlotState::Step::open) continue;
+    }
+    gather_bare(bare.slot, bare.at, is_loose);
   }
 }
 
@@ -43,26 +50,30 @@ void NodeLane::gather_slot(Slot slot) {
   SlotState& state = slots[slot];
   if (stream_.lane_of(slot) != index_) return;  // it has moved and is listed there
   state.is_listed = false;
-  if (state.step != SlotState::Step::open || state.handed_out > 0 || state.waiting == 0) return;
-  const bool is_careful = state.cautious > 0 && !slots.unit(state.next).needs_record;
+  if (state.step != SlotState::Step::open || state.handed_out > 0 || state.waiting() == 0 ||
+      slots.loose(slot) > 0)
+    return;
+  const bool is_careful = state.cautious > 0 && !slots.unit(state.at(0)).needs_record;
   if (state.need_record == 0 || is_careful) {
-    gather_bare(slot, slots.hand_out(slot));
+    gather_bare(slot, slots.hand_out(slot), false);
   } else {
     gather_transaction(slot, state);
   }
 }
 
-void NodeLane::gather_bare(Slot slot, std::uint64_t at) {
+void NodeLane::gather_bare(Slot slot, std::uint64_t at, bool is_loose) {
   SlotTable& slots = stream_.slots();
   const Unit& unit = slots.unit(at);
   Shipment shipment;
+  shipment.at = at;
   shipment.slot = slot;
-  shipment.asking = stream_.is_asking(slot);
+  shipment.is_loose = is_loose;
+  shipment.asking = !is_loose && stream_.is_asking(slot);
   shipment.bytes = static_cast<std::uint32_t>(unit.wire.size());
   if (shipment.asking) writing_.add(asking_wire);
   writing_.add(unit.wire, slots.cargo(at));
   in_flight_bytes_ += shipment.bytes;
-  ++slots[slot].in_flight;
+  if (!is_loose) ++slots[slot].in_flight;
   in_flight_.push_back(shipment);
 }
 
@@ -76,8 +87,8 @@ void NodeLane::gather_transaction(Slot slot, SlotState& state) {
   if (shipment.asking) writing_.add(asking_wire);
   writing_.add(multi_wire);
   bool joins = false;
-  while (state.waiting > 0) {
-    const Unit& unit = slots.unit(state.next);
+  while (state.waiting() > 0) {
+    const Unit& unit = slots.unit(state.at(state.handed_out));
     const bool is_full = shipment.bytes >= transaction_max_bytes || state.cautious > 0;
     if (shipment.units > 0 && is_full && !joins) break;
     const std::uint64_t at = slots.hand_out(slot);
@@ -87,11 +98,10 @@ void NodeLane::gather_transaction(Slot slot, SlotState& state) {
     joins = unit.joins_next;
     state.transaction_end = unit.end;
   }
-  Bytes record;
-  record.reserve(record_command_bytes);
-  stream_.append_record_command(record, slot, state.transaction_end);
-  record += exec_wire;
-  writing_.add_own(std::move(record));
+  record_.clear();
+  stream_.append_record_command(record_, slot, state.transaction_end);
+  record_ += exec_wire;
+  writing_.add_copy(record_);
   state.in_flight = state.transaction = shipment.units;
   in_flight_bytes_ += shipment.bytes;
   ++transactions_;

@@ -42,7 +42,23 @@ Error NodeLane::on_reply() {
   return Error();
 }
 
+Error NodeLane::on_loose() {
+  const Shipment shipment = in_flight_.front();
+  in_flight_.pop_front();
+  in_flight_bytes_ -= shipment.bytes;
+  SlotTable& slots = stream_.slots();
+  note_done(slots.unit(shipment.at), shipment.at);
+  slots.answer_loose(shipment.slot, shipment.at);
+  if (slots.loose(shipment.slot) == 0) stream_.settle_loose(shipment.slot);
+  return Error();
+}
+
 Error NodeLane::on_bare() {
+  if (in_flight_.front().is_loose) {
+    if (scanner_.error().empty()) return on_loose();
+    SlotSet slot;
+    chain_loose(slot.set(in_flight_.front().slot));
+  }
   const Shipment shipment = in_flight_.front();
   in_flight_.pop_front();
   in_flight_bytes_ -= shipment.bytes;
@@ -81,6 +97,9 @@ Error NodeLane::on_exec() {
   in_flight_.pop_front();
   in_flight_bytes_ -= shipment.bytes;
   --transactions_;
+  if (in_flight_.size() > 2) stream_.slots().expect(in_flight_[2].slot);
+  if (in_flight_.size() > 1) stream_.slots().expect_chain(in_flight_[1].slot);
+  if (!in_flight_.empty()) stream_.slots().expect_units(in_flight_.front().slot);
   SlotState& state = stream_.slots()[shipment.slot];
   std::string error = std::exchange(queue_error_, std::string());
   const auto blamed = std::exchange(blamed_, std::nullopt);
@@ -96,19 +115,26 @@ Error NodeLane::on_exec() {
   return Error();
 }
 
+// Executed, without an error or with one that a suspect key explains.
+void NodeLane::note_done(const Unit& unit, std::uint64_t at) {
+  SerialEvents& events = stream_.events();
+  if (scanner_.error().empty() && events.any_suspect()) events.inspect(unit, "");
+  if (unit.sets_ttl &&
+      (is_late(unit, stream_.slots().received(at), Clock::now()) || scanner_.lowest_integer() <= 0))
+    events.doubtful(unit);
+  if (unit.is_copy) events.healed(unit);
+}
+
 NodeLane::Judged NodeLane::judge_unit(Slot slot, const std::string& error, bool in_transaction) {
   SlotTable& slots = stream_.slots();
   SerialEvents& events = stream_.events();
-  const std::uint64_t at = slots[slot].head;
+  const std::uint64_t at = slots[slot].at(0);
   const Unit& unit = slots.unit(at);
-  const bool is_final = in_transaction || judge_reply(error).verdict == Verdict::refused;
-  if (!error.empty() && !is_final) return Judged::refused;
-  const bool explained = (!error.empty() || events.any_suspect()) && events.inspect(unit, error);
-  if (error.empty() || explained) {
-    if (unit.sets_ttl &&
-        (is_late(unit, slots.received(at), Clock::now()) || scanner_.lowest_integer() <= 0))
-      events.doubtful(unit);
-    if (unit.is_copy) events.healed(unit);
+  const bool is_final =
+      error.empty() || in_transaction || judge_reply(error).verdict == Verdict::refused;
+  if (!is_final) return Judged::refused;
+  if (error.empty() || events.inspect(unit, error)) {
+    note_done(unit, at);
     slots.answer(slot);
     return Judged::done;
   }
@@ -118,7 +144,7 @@ NodeLane::Judged NodeLane::judge_unit(Slot slot, const std::string& error, bool 
     return Judged::done;
   }
   HeldUnit held = slots.held(at);
-  slots.remove(slot, at);
+  slots.remove(slot, 0);
   const bool goes_on = events.refused(std::move(held), error, in_transaction);
   return goes_on ? Judged::done : Judged::ends_link;
 }

@@ -121,6 +121,7 @@ void NodeLane::disconnect() {
   queue_error_.clear();
   blamed_.reset();
   in_flight_bytes_ = transactions_ = 0;
+  chain_loose(SlotSet().set());
   const std::deque<Shipment> lost = std::exchange(in_flight_, {});
   if (!stream_.has_begun()) return;
   for (const Shipment& shipment : lost) {
@@ -128,9 +129,8 @@ void NodeLane::disconnect() {
     stats_.resent_units += shipment.units;
     if (state.in_flight == 0) continue;
     if (shipment.is_transaction) state.in_doubt = true;
-    std::uint64_t at = state.head;
-    for (std::uint32_t i = 0; i < state.in_flight; ++i, at = stream_.slots().behind(at))
-      stream_.slots().unit(at).was_sent = true;
+    for (std::uint32_t i = 0; i < state.in_flight; ++i)
+      stream_.slots().unit(state.at(i)).was_sent = true;
     state.in_flight = 0;
     state.transaction = 0;
     stream_.lose(shipment.slot);
@@ -154,6 +154,28 @@ void NodeLane::discard() {
   in_flight_.clear();
   in_flight_bytes_ = transactions_ = 0;
   wake_.notify();
+}
+
+void NodeLane::chain_loose(const SlotSet& slots) {
+  struct Found {
+    std::vector<std::uint64_t> units;
+    std::uint32_t in_flight = 0;
+  };
+  std::unordered_map<Slot, Found> found;
+  for (Shipment& shipment : in_flight_) {
+    if (!shipment.is_loose || !slots[shipment.slot]) continue;
+    shipment.is_loose = false;
+    Found& of_slot = found[shipment.slot];
+    of_slot.units.push_back(shipment.at);
+    ++of_slot.in_flight;
+  }
+  for (Bare& bare : bare_) {
+    if (bare.epoch != loose_epoch || !slots[bare.slot]) continue;
+    bare.epoch = stream_.slots()[bare.slot].epoch;
+    found[bare.slot].units.push_back(bare.at);
+  }
+  for (const auto& [slot, of_slot] : found)
+    stream_.slots().chain_loose(slot, of_slot.units, of_slot.in_flight);
 }
 
 void NodeLane::send_bare(Slot slot, std::uint64_t at, std::uint32_t epoch) {

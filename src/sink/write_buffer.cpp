@@ -31,6 +31,13 @@ void WriteBuffer::add(ByteView bytes, const std::shared_ptr<const Cargo>& cargo)
   if (cargos_.empty() || cargos_.back() != cargo) cargos_.push_back(cargo);
 }
 
+void WriteBuffer::add_copy(ByteView bytes) {
+  const bool is_copied =
+      bytes.size() < copy_below_bytes && scratch_used_ + bytes.size() <= scratch_.size();
+  if (is_copied) return add(bytes);
+  add_own(Bytes(bytes));
+}
+
 void WriteBuffer::add_own(Bytes bytes) {
   add(own_.emplace_back(std::move(bytes)));
 }

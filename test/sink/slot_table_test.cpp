@@ -25,8 +25,19 @@ LaneBatch batch_of(std::vector<Unit> units, Watermark::Ticket ticket = 1) {
   return batch;
 }
 
+// All of them chained.
 void push(SlotTable& table, LaneBatch batch) {
-  table.push(std::move(batch), [](Slot) {});
+  for (const Unit& unit : batch.units)
+    table.hold(unit.slot);
+  table.push(
+      std::move(batch), [](std::uint16_t, Slot, std::uint64_t) { FAIL(); }, [](Slot) {});
+}
+
+// As they come; what is loose is appended to its slot's units in `loose`.
+void push(SlotTable& table, LaneBatch batch, std::map<Slot, std::vector<std::uint64_t>>& loose) {
+  table.push(
+      std::move(batch),
+      [&](std::uint16_t, Slot slot, std::uint64_t at) { loose[slot].push_back(at); }, [](Slot) {});
 }
 
 std::uint64_t told(SlotTable& table) {
@@ -40,12 +51,12 @@ TEST(SlotTable, KeepsTheOrderOfEachSlotOverBatches) {
   push(table, batch_of({unit_of(1, 10), unit_of(2, 20), unit_of(1, 30)}));
   push(table, batch_of({unit_of(1, 40)}));
 
-  EXPECT_EQ(table[1].waiting, 3U);
+  EXPECT_EQ(table[1].waiting(), 3U);
   EXPECT_EQ(table.unit(table.hand_out(1)).end, 10);
   EXPECT_EQ(table.unit(table.hand_out(1)).end, 30);
   EXPECT_EQ(table.unit(table.hand_out(1)).end, 40);
   EXPECT_EQ(table.unit(table.hand_out(2)).end, 20);
-  EXPECT_EQ(table[1].waiting, 0U);
+  EXPECT_EQ(table[1].waiting(), 0U);
 }
 
 TEST(SlotTable, CountsThoseThatWaitForARecord) {
@@ -58,7 +69,7 @@ TEST(SlotTable, CountsThoseThatWaitForARecord) {
   EXPECT_EQ(table[1].need_record, 0U);
   table.take_back(1);
   EXPECT_EQ(table[1].need_record, 1U);
-  EXPECT_EQ(table[1].waiting, 3U);
+  EXPECT_EQ(table[1].waiting(), 3U);
 }
 
 TEST(SlotTable, TakesBackOnlyWhatIsNotInFlight) {
@@ -104,7 +115,7 @@ TEST(SlotTable, LetsGoOfABatchThatIsDoneBehindOneThatIsNot) {
 TEST(SlotTable, ARemovedUnitIsNotAnswered) {
   SlotTable table;
   push(table, batch_of({unit_of(1, 10), unit_of(1, 20, true), unit_of(1, 30)}));
-  table.remove(1, table.behind(table[1].head));
+  table.remove(1, 1);
 
   EXPECT_EQ(told(table), 0U);
   EXPECT_EQ(table[1].need_record, 0U);
@@ -117,9 +128,48 @@ TEST(SlotTable, AUnitFoundInARecordNeedNotBeHandedOut) {
   push(table, batch_of({unit_of(1, 10, true), unit_of(1, 20)}));
   table.answer(1);
 
-  EXPECT_EQ(table[1].waiting, 1U);
+  EXPECT_EQ(table[1].waiting(), 1U);
   EXPECT_EQ(table[1].need_record, 0U);
   EXPECT_EQ(table.unit(table.hand_out(1)).end, 20);
+}
+
+TEST(SlotTable, ChainsFromTheFirstThatNeedsARecordUntilAllAreDone) {
+  SlotTable table;
+  std::map<Slot, std::vector<std::uint64_t>> loose;
+  push(table, batch_of({unit_of(1, 10), unit_of(1, 20, true), unit_of(1, 30)}), loose);
+  EXPECT_EQ(table.loose(1), 1U);
+  EXPECT_EQ(table[1].waiting(), 2U);
+
+  table.answer_loose(1, loose[1].at(0));
+  EXPECT_EQ(table.loose(1), 0U);
+  table.hand_out(1);
+  table.hand_out(1);
+  table.answer(1);
+  table.release(1);
+  EXPECT_TRUE(table.is_held(1)) << "one is not answered";
+  table.answer(1);
+  table.release(1);
+  push(table, batch_of({unit_of(1, 40)}), loose);
+  EXPECT_EQ(table.loose(1), 1U);
+  EXPECT_EQ(told(table), 3U);
+}
+
+TEST(SlotTable, TroubleChainsWhatIsLooseInFrontOfTheRest) {
+  SlotTable table;
+  std::map<Slot, std::vector<std::uint64_t>> loose;
+  push(table, batch_of({unit_of(1, 10), unit_of(2, 15), unit_of(1, 20)}), loose);
+  push(table, batch_of({unit_of(1, 30, true)}), loose);
+
+  table.chain_loose(1, loose[1], 1);
+
+  EXPECT_EQ(table.loose(1), 0U);
+  EXPECT_EQ(table.loose(2), 1U);
+  EXPECT_EQ(table[1].in_flight, 1U);
+  EXPECT_EQ(table.unit(table[1].at(0)).end, 10);
+  table.take_back(1);
+  EXPECT_EQ(table[1].handed_out, 1U);
+  EXPECT_EQ(table.unit(table.hand_out(1)).end, 20);
+  EXPECT_EQ(table.unit(table.hand_out(1)).end, 30);
 }
 
 // Whatever is handed out, taken back and answered: each slot's units are answered once, in order.
@@ -129,23 +179,24 @@ TEST(SlotTableProperty, AnswersEachUnitOnceInOrder) {
   std::mt19937 random(seed);
   SlotTable table;
   std::map<Slot, Offset> last;
+  std::map<Slot, std::vector<std::uint64_t>> loose;
   Offset end = 0;
   std::uint64_t pushed = 0;
   std::uint64_t answered = 0;
   for (int step = 0; step < 20000; ++step) {
     const Slot slot = static_cast<Slot>(random() % 5);
     SlotState& state = table[slot];
-    switch (random() % 5) {
+    switch (random() % 7) {
       case 0: {
         std::vector<Unit> units;
         for (unsigned i = 0; i <= random() % 4; ++i)
           units.push_back(unit_of(static_cast<Slot>(random() % 5), ++end, random() % 2 == 0));
         pushed += units.size();
-        push(table, batch_of(std::move(units)));
+        push(table, batch_of(std::move(units)), loose);
         break;
       }
       case 1:
-        if (state.waiting > 0) table.hand_out(slot);
+        if (state.waiting() > 0 && loose[slot].empty()) table.hand_out(slot);
         break;
       case 2:
         if (state.handed_out > state.in_flight) ++state.in_flight;
@@ -153,10 +204,28 @@ TEST(SlotTableProperty, AnswersEachUnitOnceInOrder) {
       case 3:
         table.take_back(slot);
         break;
+      case 4: {
+        std::vector<std::uint64_t>& of_slot = loose[slot];
+        if (of_slot.empty()) break;
+        if (random() % 4 == 0) {
+          const auto in_flight = static_cast<std::uint32_t>(random() % (of_slot.size() + 1));
+          table.chain_loose(slot, of_slot, in_flight);
+          of_slot.clear();
+          break;
+        }
+        ASSERT_GT(table.unit(of_slot.front()).end, last[slot]);
+        last[slot] = table.unit(of_slot.front()).end;
+        table.answer_loose(slot, of_slot.front());
+        of_slot.erase(of_slot.begin());
+        break;
+      }
+      case 5:
+        table.release(slot);
+        break;
       default:
         if (state.in_flight == 0) break;
-        ASSERT_GT(table.unit(state.head).end, last[slot]);
-        last[slot] = table.unit(state.head).end;
+        ASSERT_GT(table.unit(state.at(0)).end, last[slot]);
+        last[slot] = table.unit(state.at(0)).end;
         --state.in_flight;
         table.answer(slot);
         break;

@@ -94,6 +94,10 @@ class ClusterStream {
   void refuse(NodeLane& lane, Slot slot, const std::string& error,
               std::optional<std::uint32_t> blamed);
   void accepted(Slot slot, bool by_asking);
+  // The last loose unit of the slot is done.
+  void settle_loose(Slot slot) {
+    if (slots_.is_held(slot)) wake(slot);
+  }
   // A reply behind a refusal has come.
   void collect(Slot slot);
   // Nothing of the slot is in flight any more; its connection was lost.

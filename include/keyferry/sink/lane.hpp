@@ -42,32 +42,36 @@ struct LargeBody {
 };
 
 // What is sent, answered and, if need be, sent again as a whole: one command, MULTI..EXEC, or
-// several commands of the snapshot for one key.
-struct Unit {
+// several commands of the snapshot for one key. One cache line: on a cluster units are visited slot
+// by slot, in no order of memory.
+struct alignas(64) Unit {
   ByteView wire;               // contiguous; kept alive by the Cargo
   std::uint32_t replies = 1;   // the target gives for it
   std::uint32_t commands = 1;  // of the source, for counting
   std::int32_t db = 0;
-  Slot slot = 0;   // order is kept per slot; always 0 in the stream to a standalone target
-  Offset end = 0;  // stream offset behind its command; 0 for snapshot commands
+  Slot slot = 0;  // order is kept per slot; always 0 in the stream to a standalone target
+  Load load = Load::none;
+  bool is_group : 1 = false;
+  bool joins_next : 1 = false;   // inside a MULTI..EXEC of the source: not the end of a transaction
+  bool sets_ttl : 1 = false;     // answers 0 when the key was gone
+  bool is_late : 1 = false;      // with sets_ttl: the key may have expired here before it came
+  bool flushes : 1 = false;      // FLUSHALL, FLUSHDB, SWAPDB: our own keys go with the rest
+  bool is_copy : 1 = false;      // heals a suspect key
+  bool is_gone : 1 = false;      // moved out of the lane; both cursors pass over it
+  bool select_sent : 1 = false;  // a SELECT was sent in front: one more reply
+  bool was_sent : 1 = false;     // over a connection that broke: it may have been applied
+  // May not be repeated: on a cluster it travels with its slot's record.
+  bool needs_record : 1 = false;
+  Offset end = 0;                   // stream offset behind its command; 0 for snapshot commands
   const Origin* origin = nullptr;   // what the source sent, where that is something else
   const LargeBody* body = nullptr;  // goes behind the wire; kept alive by the Cargo
-  Load load = Load::none;
-  bool is_group = false;
-  bool joins_next = false;    // inside a MULTI..EXEC of the source: not the end of a transaction
-  bool sets_ttl = false;      // answers 0 when the key was gone
-  bool is_late = false;       // with sets_ttl: the key may have expired here before it came
-  bool flushes = false;       // FLUSHALL, FLUSHDB, SWAPDB: our own keys go with the rest
-  bool is_copy = false;       // heals a suspect key
-  bool needs_record = false;  // may not be repeated: on a cluster it travels with its slot's record
-  bool is_gone = false;       // moved out of the lane; both cursors pass over it
-  bool select_sent = false;   // a SELECT was sent in front: one more reply
-  bool was_sent = false;      // over a connection that broke: it may have been applied
 
   // As the source knows it: keys of the target's may have other names.
   ByteView source_wire() const { return origin == nullptr ? wire : origin->wire; }
   std::int32_t source_db() const { return origin == nullptr ? db : origin->db; }
 };
+
+static_assert(sizeof(Unit) == 64);
 
 // Keeps the bytes of units alive.
 struct Cargo {

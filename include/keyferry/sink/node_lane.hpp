@@ -5,6 +5,7 @@
 // Pipeline thread only.
 #pragma once
 
+#include "keyferry/checkpoint/slot_record.hpp"
 #include "keyferry/sink/serial_lane.hpp"
 #include "keyferry/sink/slot_table.hpp"
 
@@ -24,6 +25,10 @@ class NodeLane {
   // Breaks the connection; what is under way is nobody's any more.
   void discard();
 
+  // A loose unit of the table: written behind what came before, as it is.
+  void send_loose(Slot slot, std::uint64_t at) { bare_.push_back({at, loose_epoch, slot}); }
+  // The loose units of these slots that came to this lane are put into the slots' chains.
+  void chain_loose(const SlotSet& slots);
   // A unit that may be repeated, handed out by the table.
   void send_bare(Slot slot, std::uint64_t at, std::uint32_t epoch);
   // The slot has something that goes alone.
@@ -51,6 +56,8 @@ class NodeLane {
   std::size_t record_shift = 0;
 
  private:
+  // Of no slot's units: none of the chained kind has it.
+  static constexpr std::uint32_t loose_epoch = ~std::uint32_t{0};
   struct Bare {
     std::uint64_t at = 0;
     std::uint32_t epoch = 0;
@@ -58,7 +65,9 @@ class NodeLane {
   };
   // What was sent for one slot and is not answered: a bare command, or a transaction.
   struct Shipment {
+    std::uint64_t at = 0;  // of a loose unit
     Slot slot = 0;
+    bool is_loose = false;
     bool asking = false;
     bool is_transaction = false;
     std::uint32_t units = 1;
@@ -77,7 +86,7 @@ class NodeLane {
   void gather();
   bool has_room() const;
   void gather_slot(Slot slot);
-  void gather_bare(Slot slot, std::uint64_t at);
+  void gather_bare(Slot slot, std::uint64_t at, bool is_loose);
   void gather_transaction(Slot slot, SlotState& state);
 
   // answers (node_judge.cpp)
@@ -86,6 +95,8 @@ class NodeLane {
   Error on_element();
   Error on_exec();
   Error on_bare();
+  Error on_loose();
+  void note_done(const Unit& unit, std::uint64_t at);
   // What the reply to the first unit of a slot means. ends_link: it was refused for good.
   enum class Judged : std::uint8_t { done, refused, ends_link };
   Judged judge_unit(Slot slot, const std::string& error, bool in_transaction);
@@ -110,6 +121,7 @@ class NodeLane {
   std::size_t in_flight_bytes_ = 0;
   std::size_t transactions_ = 0;  // in flight
   WriteBuffer writing_;
+  Bytes record_;  // of the transaction being gathered
   ReplyScanner scanner_;
   std::string queue_error_;              // of the transaction being answered
   std::optional<std::uint32_t> blamed_;  // the unit it was for

@@ -1,21 +1,26 @@
-// What is to be done in each slot of a cluster, exactly once: the units of the stream, chained per
-// slot in the source's order, and how far each slot is. Several units of a slot may be under way at
-// once as long as all of them may be repeated; one that may not (needs_record) travels alone with
-// what waits behind it, in a transaction with the slot's record. Pure: knows no connection
-// (sink/node_lane) and no policy (sink/cluster_stream). Pipeline thread only.
+// What is to be done in each slot of a cluster, exactly once, in the source's order, and how far
+// each slot is. Several units of a slot may be under way at once as long as all of them may be
+// repeated; one that may not (needs_record) travels alone with what waits behind it, in a
+// transaction with the slot's record. Pure: knows no connection (sink/node_lane) and no policy
+// (sink/cluster_stream). Pipeline thread only.
 //
-//   of one slot:   [ in flight | handed out | waiting ]
-//                   ^head                    ^next   ^tail
+//   of one slot:   [ loose ] [ in flight | handed out | waiting ]
+//                             ^0                        ^handed_out
+//
+// Most slots see nothing but units that may be repeated, and no trouble. Theirs are loose: handed
+// to the lane as they come and only counted here, since the lane has them in order. The first unit
+// of another kind holds the slot: from there on its units are chained, until the chain is empty
+// again. Trouble turns the loose ones into the front of the chain.
 #pragma once
 
 #include <deque>
+#include <span>
 
 #include "keyferry/sink/lane.hpp"
 
 namespace keyferry {
 
 struct SlotState {
-  static constexpr std::uint64_t none = ~std::uint64_t{0};
   enum class Step : std::uint8_t {
     open,         // its units may be sent
     refused,      // one was refused: the others under way come back first
@@ -23,16 +28,13 @@ struct SlotState {
     read_record,  // nobody knows what its owner has: the record tells
   };
 
-  std::uint64_t head = none;  // first unanswered unit
-  std::uint64_t next = none;  // first that is not handed out
-  std::uint64_t tail = none;
+  std::vector<std::uint64_t> chain;  // unanswered units, behind `answered` others
+  std::uint32_t answered = 0;
   std::uint32_t in_flight = 0;
   std::uint32_t handed_out = 0;   // to a lane, in flight or not
-  std::uint32_t waiting = 0;      // not handed out
-  std::uint32_t need_record = 0;  // of those
+  std::uint32_t need_record = 0;  // of those that wait
   std::uint32_t epoch = 0;        // grows when what was handed out is taken back
   std::uint32_t transaction = 0;  // units of the one in flight
-  std::uint16_t lane = 0;         // of the slot's owner
   std::uint8_t cautious = 0;      // so many go one at a time: keys are on two sides, or no memory
   Step step = Step::open;
   bool is_listed = false;      // in its lane's list of slots that have something to send
@@ -40,24 +42,52 @@ struct SlotState {
   bool in_doubt = false;       // a transaction's answer got lost
   Offset recorded = 0;         // what the slot's record says; 0 = there is none
   Offset transaction_end = 0;  // of the one in flight or in doubt
+
+  std::size_t size() const { return chain.size() - answered; }
+  std::size_t waiting() const { return size() - handed_out; }
+  // The i-th unanswered unit.
+  std::uint64_t at(std::size_t i) const { return chain[answered + i]; }
 };
 
 class SlotTable {
  public:
-  SlotTable() : slots_(slot_count) {}
+  SlotTable() : slots_(slot_count), ways_(slot_count) {}
 
   SlotState& operator[](Slot slot) { return slots_[slot]; }
   const SlotState& operator[](Slot slot) const { return slots_[slot]; }
 
-  // Takes over a batch; `use(slot)` for each unit as it is chained.
-  template <class Use>
-  void push(LaneBatch batch, Use use);
+  // Of the slot's owner.
+  std::uint16_t& lane(Slot slot) { return ways_[slot].lane; }
+  std::uint16_t lane(Slot slot) const { return ways_[slot].lane; }
+
+  // Takes over a batch, in order: `loose(lane, slot, at)` for a unit that goes to the lane as it
+  // is, `chained(slot)` for one that is chained.
+  template <class Loose, class Chained>
+  void push(LaneBatch batch, Loose loose, Chained chained);
+
+  // Handed to the slot's lane and not answered.
+  std::uint32_t loose(Slot slot) const { return ways_[slot].loose; }
+  // The unit is done.
+  void answer_loose(Slot slot, std::uint64_t at);
+  // All loose units of the slot, in order, become the front of its chain, handed out; so many of
+  // them are in flight.
+  void chain_loose(Slot slot, std::span<const std::uint64_t> units, std::uint32_t in_flight);
+  // Units of the slot are chained from now on.
+  void hold(Slot slot) { ways_[slot].is_held = true; }
+  bool is_held(Slot slot) const { return ways_[slot].is_held; }
+  // Nothing stands in the slot's way: when its chain is empty its units are loose again.
+  void release(Slot slot);
 
   Unit& unit(std::uint64_t at) { return entry_of(at).batch.units[index_of(at)]; }
   const std::shared_ptr<const Cargo>& cargo(std::uint64_t at) { return entry_of(at).batch.cargo; }
-  std::uint64_t behind(std::uint64_t at) { return entry_of(at).next[index_of(at)]; }
   HeldUnit held(std::uint64_t at);
   TimePoint received(std::uint64_t at) { return entry_of(at).batch.received; }
+
+  // What comes next is scattered over memory: these ask for it early, one step after the other.
+  void expect(Slot slot) const { __builtin_prefetch(&slots_[slot]); }
+  void expect_chain(Slot slot) const;
+  void expect_units(Slot slot) const;
+  void expect_wires(Slot slot) const;
 
   // The first waiting unit is handed out.
   std::uint64_t hand_out(Slot slot);
@@ -65,9 +95,8 @@ class SlotTable {
   void take_back(Slot slot);
   // The first unit of the slot is done.
   void answer(Slot slot);
-  // The unit leaves without an answer (somebody else acknowledges it). Nothing of the slot is
-  // handed out.
-  void remove(Slot slot, std::uint64_t at);
+  // The i-th unanswered unit leaves without an answer (somebody else acknowledges it).
+  void remove(Slot slot, std::size_t i);
 
   // What was answered since the last call, per batch.
   template <class Use>
@@ -78,9 +107,10 @@ class SlotTable {
 
  private:
   static constexpr int index_bits = 24;
+  static constexpr std::size_t ahead = 6;  // units
+  static constexpr std::size_t expected_max = 16;
   struct Entry {
     LaneBatch batch;
-    std::vector<std::uint64_t> next;  // of each unit, in its slot
     std::size_t pending = 0;
     Answered answered;  // and not yet told
     bool is_touched = false;
@@ -89,29 +119,55 @@ class SlotTable {
   static std::uint64_t number_of(std::uint64_t at) { return at >> index_bits; }
   static std::size_t index_of(std::uint64_t at) { return at & ((1U << index_bits) - 1); }
   Entry& entry_of(std::uint64_t at) { return entries_[number_of(at) - first_]; }
-  void unchain_head(SlotState& state);
-  void leave(std::uint64_t at);
-  void recount(SlotState& state);
-  void link(Entry& entry, std::size_t index);
+  const Unit& unit(std::uint64_t at) const {
+    return entries_[number_of(at) - first_].batch.units[index_of(at)];
+  }
+  // What is read for every unit: small, since slots come in no order.
+  struct Way {
+    std::uint32_t loose = 0;
+    std::uint16_t lane = 0;
+    bool is_held = false;
+  };
+
+  bool is_chained(const Unit& unit) const { return unit.needs_record || ways_[unit.slot].is_held; }
+  void drop_first(SlotState& state);
+  void count_answer(std::uint64_t at);
+  void leave(Entry& entry, std::uint64_t at);
+  void link(std::uint64_t at);
 
   std::vector<SlotState> slots_;
+  std::vector<Way> ways_;
   std::deque<Entry> entries_;
   std::uint64_t first_ = 0;  // number of entries_.front()
   std::uint64_t units_ = 0;
   std::vector<std::uint64_t> touched_;  // numbers of entries with something to tell
 };
 
-template <class Use>
-void SlotTable::push(LaneBatch batch, Use use) {
+template <class Loose, class Chained>
+void SlotTable::push(LaneBatch batch, Loose loose, Chained chained) {
   Entry& entry = entries_.emplace_back();
   entry.batch = std::move(batch);
   entry.pending = entry.batch.units.size();
-  entry.next.assign(entry.pending, SlotState::none);
   units_ += entry.pending;
-  for (std::size_t i = 0; i < entry.pending; ++i)
-    link(entry, i);
-  for (const Unit& unit : entry.batch.units)
-    use(unit.slot);
+  std::uint64_t at = (first_ + entries_.size() - 1) << index_bits;
+  const std::vector<Unit>& units = entry.batch.units;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const Unit& unit = units[i];
+    if (i + 2 * ahead < units.size() && is_chained(units[i + 2 * ahead]))
+      expect(units[i + 2 * ahead].slot);
+    if (i + ahead < units.size() && is_chained(units[i + ahead]))
+      expect_chain(units[i + ahead].slot);
+    Way& way = ways_[unit.slot];
+    if (is_chained(unit)) {
+      way.is_held = true;
+      link(at);
+      chained(unit.slot);
+    } else {
+      ++way.loose;
+      loose(way.lane, unit.slot, at);
+    }
+    ++at;
+  }
 }
 
 template <class Use>

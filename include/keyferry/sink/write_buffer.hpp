@@ -27,6 +27,8 @@ class WriteBuffer {
   void add(ByteView bytes, const std::shared_ptr<const Cargo>& cargo);
   // Bytes that live as long as the program.
   void add(ByteView bytes);
+  // Bytes that need not live on.
+  void add_copy(ByteView bytes);
   // Bytes of our own.
   void add_own(Bytes bytes);
 
