@@ -54,6 +54,7 @@ std::string object(const std::string& scenario, const Figures& figures) {
 }
 
 std::string what(const std::string& scenario, const Config& config) {
+  if (config.scan) return fmt::format("scan of {} mixed keys", config.keys);
   if (scenario == "snapshot") return fmt::format("snapshot of {} mixed keys", config.keys);
   if (scenario == "stream") return fmt::format("catch-up of {} SETs", config.ops);
   return fmt::format("write-to-visible lag, {} writes at 500/s", config.samples);
@@ -89,8 +90,12 @@ std::string as_table(const std::string& scenario, const Config& config, const Ru
   text += fmt::format("  {:<10}", "");
   for (const Column& column : columns)
     text += fmt::format("{:>10}", column.heading);
-  return text + "\n" + row("keyferry", keyferry) + row("native", native) +
-         row("ratio", ratio(keyferry, native), 2);
+  text += "\n" + row("keyferry", keyferry) + row(config.scan ? "raw scan" : "native", native) +
+          row("ratio", ratio(keyferry, native), 2);
+  if (!config.scan) return text;
+  const auto keys = static_cast<double>(config.keys);
+  return text + fmt::format("  keys/s: keyferry {:.0f}, redis-cli --scan (names only) {:.0f}\n",
+                            keys / keyferry.wall_s, keys / native.wall_s);
 }
 
 std::string as_json(const std::string& scenario, const Config& config, const Runs& runs) {

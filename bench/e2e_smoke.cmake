@@ -26,3 +26,8 @@ foreach(scenario IN ITEMS snapshot stream lag)
     endforeach()
   endforeach()
 endforeach()
+
+execute_process(COMMAND ${E2E} --mode scan --keys 20000 --repeats 1 OUTPUT_VARIABLE table RESULT_VARIABLE code)
+if(NOT code EQUAL 0 OR NOT table MATCHES "keys/s: keyferry [1-9]")
+  message(FATAL_ERROR "scan: exit code ${code}: ${table}")
+endif()

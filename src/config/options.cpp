@@ -117,6 +117,14 @@ void add_scan(Table& table) {
       {{"auto", ScanProbe::automatic}, {"always", ScanProbe::always}, {"never", ScanProbe::never}},
       "Scan mode: write a key of ours to the source to see that its events arrive; auto where "
       "CONFIG GET is not allowed."));
+  table.push_back(choice_option<ScanLagZero>(
+      "source.scan.lag_zero", [](Options& o) -> ScanLagZero& { return o.source_scan_lag_zero; },
+      {{"auto", ScanLagZero::automatic},
+       {"probe", ScanLagZero::probe},
+       {"quiet", ScanLagZero::quiet}},
+      "Scan mode: what proves that lag is zero: the event of a key of ours, written to the source "
+      "at the end, or no event at all for stop.stable_for_ms; auto writes the key where CONFIG GET "
+      "is not allowed, and is content with a ping behind the events elsewhere."));
   table.push_back(integer_option(
       "source.scan.check_ms", [](Options& o) -> std::int64_t& { return o.source_scan_check_ms; },
       {10, 2000}, "milliseconds",

@@ -173,6 +173,10 @@ Task<Error> Connection::read_reply(RespValue& reply) {
       co_return Error(Errc::corrupt,
                       "the server's reply is not RESP: \"" + escaped(unread_) + "\"");
     }
+    if (unread_.size() > reply_max_bytes) {
+      co_return Error(Errc::data_refused,
+                      fmt::format("a reply of more than {} bytes", reply_max_bytes));
+    }
     error = co_await fill();
   }
   co_return error;

@@ -19,14 +19,6 @@ std::int64_t unix_ms() {
   return std::chrono::duration_cast<Millis>(system_clock::now().time_since_epoch()).count();
 }
 
-// Its size in the snapshot; uncompressed where all of it is one string.
-std::uint64_t bytes_of(const rdb::Event& event, rdb::Dialect dialect) {
-  const char* const layout = rdb::value_type(event.type, dialect).layout;
-  if (layout == nullptr || ByteView(layout) != rdb::layout::one_string) return event.value.size();
-  const rdb::Cursor::StringHead head = rdb::Cursor(event.value, 0).string_head();
-  return std::max(head.size, head.full_size);
-}
-
 // What a function library or a script of the snapshot is filtered as.
 bool admits_code(const Filter& filter, ByteView command) {
   const ByteView args[] = {command, "LOAD"};
@@ -82,7 +74,7 @@ bool Pipeline::apply_rules(rdb::Event& event, Error& error) {
   using Kind = rdb::Event::Kind;
   switch (event.kind) {
     case Kind::key:
-      if (!admits(event, bytes_of(event, reader_->dialect()))) return false;
+      if (!admits(event, value_bytes(event, reader_->dialect()))) return false;
       break;
     case Kind::big_key: {
       // As large as it takes to be big; how large it really is nobody knows yet.

@@ -133,7 +133,7 @@ void ScanLink::advance() {
 
 // Looks at the source again and again, and decides what is next.
 Task<Error> ScanLink::steer() {
-  reconciled_ = healthy_ = Clock::now();
+  reconciled_ = healthy_ = quiet_since_ = Clock::now();
   while (!finished_ && !draining_) {
     Error error = co_await decide();
     if (finished_ || draining_) break;
@@ -148,7 +148,8 @@ Task<Error> ScanLink::steer() {
       if (elapsed_ms(healthy_, Clock::now()) > limit_s * 1000)
         co_return with_context(fmt::format("no working link for {} s", limit_s), std::move(error));
     }
-    check_goal(Clock::now());
+    error = co_await check_goal();
+    if (error) co_return error;
     const Millis calm(options_.source_scan_check_ms);
     co_await halt_.wait_for(is_urgent() ? std::min(calm, urgent_interval) : calm);
   }
@@ -249,14 +250,52 @@ Task<Error> ScanLink::copy_functions() {
   co_return Error();
 }
 
-void ScanLink::check_goal(TimePoint now) {
-  if (in_snapshot_ || draining_ || finished_) return;
-  if (!drain_wanted_ && options_.stop_when != StopWhen::lag_zero) return;
-  if (!is_settled() || !lag_.synced(now)) return;
-  if (lag_.stable_ms(now) < options_.stop_stable_for_ms) return;
+Task<Error> ScanLink::check_goal() {
+  const TimePoint now = Clock::now();
+  std::uint64_t events = 0;
+  for (const auto& node : nodes_)
+    events += node->events();
+  if (std::exchange(events_seen_, events) != events) quiet_since_ = now;
+  if (in_snapshot_ || draining_ || finished_) co_return Error();
+  if (!drain_wanted_ && options_.stop_when != StopWhen::lag_zero) co_return Error();
+  if (!is_settled() || !lag_.synced(now)) {
+    confirmed_ = 0;
+    co_return Error();
+  }
+  if (lag_.stable_ms(now) < options_.stop_stable_for_ms) co_return Error();
+  // Confirmed once: what was changed up to then must be applied, like all before.
+  if (confirmed_ == 0) co_return co_await confirm_events();
+  if (watermark_.applied() < confirmed_) co_return Error();
   log_info("lag is zero: applied={} pending_keys=0", watermark_.applied());
   reached_goal_ = true;
   finish_received();
+  co_return Error();
+}
+
+// That every event came which the source had for us: a pong alone only proves the connection.
+Task<Error> ScanLink::confirm_events() {
+  const ScanLagZero wanted = options_.source_scan_lag_zero;
+  bool wants_quiet = wanted == ScanLagZero::quiet;
+  std::vector<ScanNode*> probed;
+  for (const auto& node : nodes_) {
+    if (node->is_stopped() || wanted == ScanLagZero::quiet) continue;
+    if (wanted == ScanLagZero::automatic && !node->needs_probe()) continue;
+    if (node->place().is_replica) {
+      wants_quiet = true;  // nothing can be written there
+    } else {
+      probed.push_back(node.get());
+    }
+  }
+  if (wants_quiet && elapsed_ms(quiet_since_, Clock::now()) < options_.stop_stable_for_ms)
+    co_return Error();
+  for (ScanNode* const node : probed) {
+    Error error = co_await node->probe();
+    // Not to be reached now, or the slot has moved: once more, later.
+    if (error) co_return error.is(Errc::unreachable) ? Error() : error;
+  }
+  confirmed_ = static_cast<Offset>(++common_.last_number);
+  advance();
+  co_return Error();
 }
 
 void ScanLink::pause() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/pipeline/value_kind.hpp"
 #include "keyferry/rdb/dump.hpp"
 
 namespace keyferry {
@@ -16,6 +17,12 @@ constexpr std::int64_t waiting_share = 4;  // of limits.memory_max_bytes
 std::size_t waiting_max_bytes(const Options& options, std::size_t nodes) {
   const auto all = static_cast<std::size_t>(options.limits_memory_max_bytes / waiting_share);
   return all / std::max<std::size_t>(1, nodes);
+}
+
+Error too_large(const ReadKey& key, Error error) {
+  error.what += ": more than a quarter of limits.memory_max_bytes would have to be held";
+  return with_context(fmt::format("key \"{}\" (database {})", escaped(key.key), key.db),
+                      std::move(error));
 }
 
 KeyScanner::Limits limits_of(const Options& options) {
@@ -36,12 +43,14 @@ ScanNode::ScanNode(ScanCommon& common, Place place)
       notifications_(common.executor, source_),
       control_(common.executor),
       big_(common.executor, source_),
-      spool_(common.options.spool_dir,
+      spool_(common.options.spool_folder(),
              common.options.spool_enabled ? common.options.spool_max_bytes : no_spool_bytes),
       wake_(common.executor),
       heard_(common.executor),
       halt_(common.executor) {
   big_.ask(place_.host, place_.is_replica);
+  constexpr std::size_t held_share = 4;  // of limits.memory_max_bytes, as in a snapshot
+  big_.limit(static_cast<std::size_t>(common.options.limits_memory_max_bytes) / held_share);
 }
 
 void ScanNode::note(const Error& error) {
@@ -252,7 +261,7 @@ Error ScanNode::put_payload(const ReadKey& key, ByteView payload) {
   event.value = dump->value;
   event.key_meta = dump->key_meta;
   if (key.expire_ms > 0) event.expire_ms = key.expire_ms;
-  if (!common_.rules.apply(event, dump->dialect, dump->value.size(), mapped_key_))
+  if (!common_.rules.apply(event, dump->dialect, value_bytes(event, dump->dialect), mapped_key_))
     return leave_out(key);
   return common_.sink.put_key(event, dump->dialect, nullptr);
 }
@@ -289,7 +298,9 @@ Task<Error> ScanNode::put_big(const ReadKey& key) {
   co_await take_turn_for_big();
   auto found = co_await big_.begin(key.db, key.key);
   Error error;
-  if (!found) {
+  if (!found && found.error().is(Errc::data_refused)) {
+    error = too_large(key, found.error());
+  } else if (!found) {
     // Like a change: it comes again when the source can be reached.
     change(key.db, key.key);
     note(found.error());
@@ -338,6 +349,7 @@ Task<Error> ScanNode::put_pieces(const rdb::Event& event, const ReadKey& key) {
     auto elements = co_await big_.next();
     if (!elements) {
       if (elements.error().is(Errc::corrupt)) co_return elements.error();
+      if (elements.error().is(Errc::data_refused)) co_return too_large(key, elements.error());
       note(elements.error());
       change(key.db, key.key);
       break;

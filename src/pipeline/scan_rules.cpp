@@ -31,6 +31,13 @@ Error ScanRules::compile(const Options& options) {
                  "snapshot.mirror and source.scan.reconcile_s do not go together with a mapping of "
                  "keys or databases");
   }
+  const auto names_commands = [](const FilterRules& rules) { return !rules.commands.empty(); };
+  if (names_commands(options.filter.allow) || names_commands(options.filter.block)) {
+    log_warn(
+        "filter.*.commands hold for function libraries only in scan mode: nobody sees which "
+        "command "
+        "changed a key, and all of it is copied");
+  }
   if (transform_.remap().may_collide())
     log_warn("names that meet under the mapping are not found in scan mode: the last one stays");
   return Error();

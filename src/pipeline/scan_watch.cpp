@@ -79,7 +79,8 @@ Task<Error> ScanNode::check_flags(bool is_start) {
   auto reply = co_await ask(std::move(get));
   if (!reply) co_return reply.error();
   const ScanProbe policy = common_.options.source_scan_probe;
-  if (reply->items.size() != 2) {
+  flags_hidden_ = reply->items.size() != 2;
+  if (flags_hidden_) {
     if (!is_start) co_return Error();
     if (policy == ScanProbe::never) {
       log_warn(
@@ -146,7 +147,6 @@ Task<void> ScanNode::give_back() {
   flags_set_.clear();
 }
 
-// Writes a key of ours and waits for its event.
 Task<Error> ScanNode::probe() {
   probe_key_ = probe_key_for(place_.slot);
   probe_heard_ = false;
@@ -154,18 +154,22 @@ Task<Error> ScanNode::probe() {
   auto reply = co_await ask(std::move(set));
   if (!reply) co_return reply.error();
   if (reply->is_error()) {
+    const bool is_passing = is_passing_trouble(reply->text) || reply->text.starts_with("MOVED ") ||
+                            reply->text.starts_with("ASK ");
     co_return Error(
-        Errc::refused_by_peer,
+        is_passing ? Errc::unreachable : Errc::refused_by_peer,
         "nothing proves that keyspace events arrive: CONFIG GET is not allowed, and the "
         "probe key cannot be written: " +
             reply->text);
   }
   const TimePoint begin = Clock::now();
-  while (!probe_heard_ && !stopping_ && elapsed_ms(begin, Clock::now()) < probe_limit.count())
+  while (!probe_heard_ && !stopping_ && listening_ &&
+         elapsed_ms(begin, Clock::now()) < probe_limit.count())
     co_await heard_.wait_for(Millis(100));
   Bytes del = make_command({"DEL", probe_key_});
   auto ignored = co_await ask(std::move(del));
   if (probe_heard_ || stopping_) co_return Error();
+  if (!listening_) co_return Error(Errc::unreachable, "keyspace events broke off");
   co_return Error(Errc::refused_by_peer,
                   "no event came of a probe key: notify-keyspace-events of the source must be AE");
 }

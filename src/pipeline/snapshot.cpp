@@ -9,13 +9,21 @@ namespace {
 // Up to this size a value is decoded in one piece even when it may not be restored.
 constexpr std::size_t whole_max_bytes = 64 * 1024;
 
+// Of limits.memory_max_bytes: what is held whole at most (it is there up to four times: as it came,
+// decompressed, as a command, and on its way), and from where on a text goes through a file.
+constexpr std::size_t held_share = 4;
+constexpr std::size_t file_share = 16;
+constexpr const char* held_hint =
+    ": more than a quarter of limits.memory_max_bytes would have to be held; give it more";
+
 }  // namespace
 
 Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   full_sync_ = std::move(full_sync);
   const bool again = source_.full_syncs > 1 || resume_ || sink_.has_remains();
   // A snapshot that broke off is asked for again by psync, which counts for itself.
-  const bool is_resync = resume_ || in_stream_ || std::exchange(was_lost_, false);
+  const bool was_lost = std::exchange(was_lost_, false);
+  const bool is_resync = resume_ || in_stream_ || was_lost;
   const bool had_stream = in_stream_;
   resume_.reset();
   in_stream_ = caught_up_ = false;
@@ -57,6 +65,11 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   lag_.stream(full_sync_.position.replid);
   reader_ = std::make_unique<rdb::RdbReader>(
       std::max(whole_max_bytes, static_cast<std::size_t>(options_.snapshot_restore_max_bytes)));
+  const auto memory = static_cast<std::size_t>(options_.limits_memory_max_bytes);
+  const std::size_t held = memory / held_share;
+  // A script is given whole commands.
+  const bool through_files = options_.spool_enabled && !transform_.has_script();
+  reader_->limit_elements(through_files ? memory / file_share : held, held);
   if (transform_.filter().is_active())
     reader_->wants = [this](const rdb::Event& key) { return admits(key, std::nullopt); };
   names_.clear();
@@ -76,8 +89,11 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
   while (!snapshot_ended_) {
     std::size_t consumed = 0;
     const auto status = reader_->next(window_.view(), event, consumed);
-    if (status == rdb::RdbReader::Status::error)
-      co_return with_context("snapshot", reader_->error());
+    if (status == rdb::RdbReader::Status::error) {
+      Error problem = with_context("snapshot", reader_->error());
+      if (problem.is(Errc::data_refused)) problem.what += held_hint;
+      co_return problem;
+    }
     if (status == rdb::RdbReader::Status::need_more) {
       if (window_.want(reader_->need_bytes())) continue;
       if (intake_.is_idle()) sink_.flush_keys();  // nothing more at the moment: let the target work
@@ -96,7 +112,9 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
       // The hot cases: no coroutine of their own.
       if (is_plain && sink_.must_ask(event, reader_->dialect()))
         error = co_await sink_.ask_for_key(event);
-      if (!error) {
+      if (is_element && event.element->whole_bytes > 0) {
+        error = co_await sink_.add_part(*event.element);
+      } else if (!error) {
         error = is_element ? sink_.add_element(*event.element)
                            : sink_.put_key(event, reader_->dialect(), &reader_->templates());
       }
@@ -206,7 +224,7 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
   decoder_.start(full_sync_.position.offset, stream_db_);
   on_progress();
   psync_.ack_now();
-  if (!options_.stream_enabled) {
+  if (!options_.stream_enabled && !was_lost_) {
     reached_goal_ = true;
     finish(Error());
     co_return Error();
@@ -218,7 +236,8 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
     window_.consume(rest.size());
   }
   window_.clear();
-  if (options_.stop_when == StopWhen::snapshot && !draining_) {
+  // Lost meanwhile: another full sync is on its way, and that one counts.
+  if (options_.stop_when == StopWhen::snapshot && !draining_ && !was_lost_) {
     reached_goal_ = true;
     finish_received();
   }

@@ -1,5 +1,6 @@
 #include "keyferry/rdb/cursor.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "keyferry/base/checksum.hpp"
@@ -13,6 +14,8 @@ constexpr std::uint8_t special_bits = 0xc0;
 constexpr std::uint64_t max_lzf_gain = 88;
 
 }  // namespace
+
+const char* const Cursor::too_large = "it holds a text that is larger than may be held";
 
 void Cursor::fail(const char* problem) {
   if (!ok()) return;
@@ -112,6 +115,10 @@ ByteView Cursor::string_body(StringHead head, Bytes& scratch) {
     char* end = std::to_chars(text, text + sizeof text, value).ptr;
     scratch.assign(text, end);
     return scratch;
+  }
+  if (std::max(head.size, head.full_size) > text_max_bytes_) {
+    fail(too_large);
+    return {};
   }
   const ByteView bytes = raw(head.size);
   if (head.kind == StringHead::Kind::plain || !ok()) return bytes;

@@ -19,9 +19,6 @@ constexpr std::size_t max_kept_scratch = std::size_t{1} << 20;
 constexpr std::uint64_t plain_container = 1;
 constexpr std::uint64_t packed_container = 2;
 
-// What an array's element is (Redis 8.8, documentation).
-enum ArrayTag : std::uint8_t { tag_text, tag_integer, tag_double, tag_short_text };
-
 // How the names of a hash template lie in a DUMP payload (Redis 8.10, documentation).
 constexpr std::uint64_t names_in_listpack = 0;
 constexpr std::uint64_t names_as_strings = 1;
@@ -132,6 +129,7 @@ void ElementReader::start(std::uint8_t type, Dialect dialect, const HashTemplate
   name_index_ = 0;
   array_begun_ = has_array_cursor_ = false;
   text_begun_ = whole_text_ = in_lzf_ = false;
+  if (large_.is_open()) large_ = LargeText();
   blob_.start();
   if (form_ == Form::stream) stream_.start(type);
   give_back(name_scratch_);
@@ -142,6 +140,8 @@ void ElementReader::start(std::uint8_t type, Dialect dialect, const HashTemplate
 ElementReader::Status ElementReader::next(ByteView bytes, Element& element, std::size_t& consumed) {
   consumed = 0;
   Cursor in(bytes, settled_);
+  in.limit_text(held_max_bytes_);
+  element.whole_bytes = 0;
   for (;;) {
     const bool has_element = step(in, bytes, element);
     if (in.is_short()) {
@@ -171,6 +171,7 @@ bool ElementReader::step(Cursor& in, ByteView bytes, Element& element) {
     return has_element;
   }
   if (blob_.is_open()) return step_packed(in, bytes, element);
+  if (large_.is_open()) return step_large(in, bytes, element);
   if (!head_read_) {
     head_read_ = step_head(in, bytes) && in.ok();
     return false;
@@ -188,7 +189,7 @@ bool ElementReader::step(Cursor& in, ByteView bytes, Element& element) {
   }
   if (form_ == Form::array) return step_array(in, element);
   if (form_ == Form::nodes || form_ == Form::typed_nodes) {
-    return open_node(in, element);
+    return open_node(in, bytes, element);
   }
   return step_counted(in, element);
 }
@@ -371,12 +372,16 @@ void ElementReader::close_blob(Cursor& in) {
 }
 
 // The next node of a list; a node that is one plain element is given out at once.
-bool ElementReader::open_node(Cursor& in, Element& element) {
+bool ElementReader::open_node(Cursor& in, ByteView bytes, Element& element) {
   const std::uint64_t container = form_ == Form::nodes ? packed_container : in.length();
   if (!in.ok()) return false;
+  element.kind = Element::Kind::item;
+  if (container == packed_container && part_bytes_ < held_max_bytes_) {
+    if (large_.open_node(in, bytes, format_, part_bytes_)) begin_large(element);
+    if (large_.is_open() || !in.ok()) return false;
+  }
   if (container == plain_container) {
-    element.kind = Element::Kind::item;
-    element.value = in.string(value_scratch_);
+    if (!read_value(in, element)) return false;
     // Only elements too large for a packed node stand alone; servers refuse this (8.6.3, DUMP).
     if (in.ok() && element.value.empty()) in.fail("a list node is empty");
   } else if (container == packed_container) {
@@ -396,41 +401,85 @@ bool ElementReader::step_counted(Cursor& in, Element& element) {
   element.expire_ms = 0;
   switch (form_) {
     case Form::strings:
-      element.value = in.string(value_scratch_);
+      if (!read_value(in, element)) return false;
       break;
     case Form::scored:
-      element.value = in.string(value_scratch_);
+      if (!read_value(in, element)) return false;
       read_score(in, element);
       break;
     case Form::ttl_pairs:
     case Form::min_ttl_pairs: {
       const std::uint64_t expiry = in.length();
       element.name = in.string(name_scratch_);
-      element.value = in.string(value_scratch_);
       element.expire_ms = static_cast<std::int64_t>(expiry);
       if (form_ == Form::min_ttl_pairs && expiry != 0) {
         element.expire_ms =
             static_cast<std::int64_t>(static_cast<std::uint64_t>(min_expire_ms_) + expiry - 1);
       }
+      if (!read_value(in, element)) return false;
       break;
     }
     case Form::pairs_ttl:
       element.name = in.string(name_scratch_);
-      element.value = in.string(value_scratch_);
+      if (!read_value(in, element)) return false;
       element.expire_ms = std::max<std::int64_t>(in.number<std::int64_t>(), 0);
       break;
     case Form::own_template_array:
     case Form::template_array:
       element.name = (*names_)[name_index_];
-      element.value = in.string(value_scratch_);
-      if (in.ok()) ++name_index_;
+      if (!read_value(in, element)) return false;
+      ++name_index_;
       break;
     default:
       element.name = in.string(name_scratch_);
-      element.value = in.string(value_scratch_);
+      if (!read_value(in, element)) return false;
       break;
   }
   if (!in.ok()) return false;
+  --left_;
+  return true;
+}
+
+// --- large texts
+
+// The text at the cursor, into `element`. False: the cursor has failed, or the text is large and
+// comes in parts from here on.
+bool ElementReader::read_value(Cursor& in, Element& element) {
+  if (part_bytes_ < held_max_bytes_ && in.ok() && large_.open(in, part_bytes_)) {
+    begin_large(element);
+    return false;
+  }
+  element.value = in.string(value_scratch_);
+  return in.ok();
+}
+
+void ElementReader::begin_large(const Element& element) {
+  large_name_ = element.kind == Element::Kind::field ? element.name : ByteView();
+  large_expire_ms_ = element.expire_ms;
+}
+
+bool ElementReader::step_large(Cursor& in, ByteView bytes, Element& element) {
+  element.kind = kind_of(data_);
+  element.name = large_name_;
+  element.expire_ms = large_expire_ms_;
+  element.whole_bytes = large_.size_bytes();
+  element.has_more = true;
+  if (large_.next(in, bytes, element.value)) return true;
+  return in.ok() && end_large(in, element);
+}
+
+// What stands behind the text.
+bool ElementReader::end_large(Cursor& in, Element& element) {
+  if (form_ == Form::scored) read_score(in, element);
+  if (form_ == Form::pairs_ttl)
+    element.expire_ms = std::max<std::int64_t>(in.number<std::int64_t>(), 0);
+  if (!in.ok()) {
+    large_.reopen();
+    return false;
+  }
+  if (form_ == Form::own_template_array || form_ == Form::template_array) ++name_index_;
+  element.value = {};
+  element.has_more = false;
   --left_;
   return true;
 }
@@ -512,48 +561,6 @@ void ElementReader::open_template_blob(Cursor& in, ByteView bytes) {
     return;
   }
   if (form_ == Form::template_packed) use_template(in, static_cast<std::uint64_t>(id.number));
-}
-
-// --- arrays
-
-bool ElementReader::step_array(Cursor& in, Element& element) {
-  const std::uint64_t index = in.length();
-  const bool ascends = !array_begun_ || index > array_index_;
-  if (in.ok() && (!ascends || index == std::numeric_limits<std::uint64_t>::max())) {
-    in.fail("the indexes of an array do not ascend");
-  }
-  read_array_value(in, element);
-  if (!in.ok()) return false;
-  element.kind = Element::Kind::array_item;
-  element.index = array_index_ = index;
-  array_begun_ = true;
-  --left_;
-  return true;
-}
-
-void ElementReader::read_array_value(Cursor& in, Element& element) {
-  const std::uint64_t tag = in.length();
-  if (!in.ok()) return;
-  char* const begin = value_digits_;
-  char* end = begin;
-  switch (tag) {
-    case tag_text:
-    case tag_short_text:
-      element.value = in.string(value_scratch_);
-      return;
-    case tag_integer:
-      end = std::to_chars(begin, begin + sizeof value_digits_, in.number<std::int64_t>()).ptr;
-      break;
-    case tag_double:
-      end = std::to_chars(begin, begin + sizeof value_digits_,
-                          std::bit_cast<double>(in.number<std::uint64_t>()))
-                .ptr;
-      break;
-    default:
-      in.fail("an array's element is of unknown kind");
-      break;
-  }
-  element.value = {begin, static_cast<std::size_t>(end - begin)};
 }
 
 }  // namespace keyferry::rdb

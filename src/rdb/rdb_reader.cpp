@@ -40,6 +40,7 @@ RdbReader::Status RdbReader::next(ByteView bytes, Event& event, std::size_t& con
       report(walked_, stage_ == Stage::value ? key_in(bytes) : ByteView(), in.problem());
       return Status::error;
     }
+    if (error_) return Status::error;
     if (!has_event && in.ok()) continue;
     if (!has_event) {
       const bool in_long_string = stage_ == Stage::skipped && attributes_.meta_size == 0 &&
@@ -372,23 +373,25 @@ bool RdbReader::walk_elements(Cursor& in, ByteView bytes) {
 
 // How many raw bytes of a value are looked at before it counts as big.
 std::size_t RdbReader::look_ahead() const {
-  return value_type_->data == DataType::module ? std::numeric_limits<std::size_t>::max()
-                                               : std::max(value_max_bytes_, max_empty_value);
+  return value_type_->data == DataType::module
+             ? held_max_bytes_
+             : std::max(std::min(value_max_bytes_, held_max_bytes_), max_empty_value);
 }
 
 // Walks as far as the value may go without being big, whatever was offered behind it: so a damaged
 // value gives the same events in every delivery.
 RdbReader::Walk RdbReader::walk_to_limit(Cursor& in, ByteView bytes) {
   const std::size_t limit = look_ahead();
+  const bool is_module = value_type_->data == DataType::module;
   if (bytes.size() - value_at_ <= limit) {
     if (walk_value(in, bytes)) return Walk::ended;
     const bool is_big = in.is_short() && in.need_bytes() - value_at_ > limit;
-    return is_big ? Walk::big : Walk::stopped;
+    return !is_big ? Walk::stopped : is_module ? Walk::too_large : Walk::big;
   }
   const ByteView ahead = bytes.substr(0, value_at_ + limit);
   Cursor bounded(ahead, in.position());
   const bool has_ended = walk_value(bounded, ahead);
-  if (bounded.is_short()) return Walk::big;
+  if (bounded.is_short()) return is_module ? Walk::too_large : Walk::big;
   in.return_to(bounded.position());
   if (bounded.is_corrupt()) in.fail(bounded.problem());
   return has_ended ? Walk::ended : Walk::stopped;
@@ -397,6 +400,10 @@ RdbReader::Walk RdbReader::walk_to_limit(Cursor& in, ByteView bytes) {
 bool RdbReader::finish_value(Cursor& in, ByteView bytes, Event& event) {
   const Walk walk = walk_to_limit(in, bytes);
   if (walk == Walk::stopped) return false;
+  if (walk == Walk::too_large) {
+    report(walked_, key_in(bytes), Cursor::too_large);
+    return false;
+  }
   if (walk == Walk::big) {
     announce_big(bytes, event);
     return true;
@@ -410,7 +417,7 @@ bool RdbReader::finish_value(Cursor& in, ByteView bytes, Event& event) {
     return false;
   }
   const std::size_t size = in.position() - value_at_;
-  if (size > value_max_bytes_ && value_type_->data != DataType::module) {
+  if (size > std::min(value_max_bytes_, held_max_bytes_) && value_type_->data != DataType::module) {
     announce_big(bytes, event);
     return true;
   }
@@ -528,7 +535,8 @@ void RdbReader::report(std::size_t position, ByteView key, const char* problem) 
     text += fmt::format("key \"{}\": ", escaped(key));
   }
   if (!unknown_.empty()) text += unknown_ + " ";
-  error_ = Error(Errc::corrupt, text + problem);
+  const bool is_too_large = problem == Cursor::too_large;
+  error_ = Error(is_too_large ? Errc::data_refused : Errc::corrupt, text + problem);
 }
 
 }  // namespace keyferry::rdb

@@ -41,7 +41,7 @@ bool same(const StreamId& a, const StreamId& b) {
 
 void Rewriter::begin(ByteView key, std::optional<std::int64_t> expire_ms,
                      std::vector<StreamId> ghosts) {
-  *this = Rewriter(target_, part_bytes_);
+  *this = Rewriter(target_, part_bytes_, pending_max_);
   append_bulk(key_, key);
   expire_ms_ = expire_ms;
   ghosts_ = std::move(ghosts);
@@ -70,6 +70,10 @@ void Rewriter::add(const Element& element) {
     case Kind::group:
       return add_group(element);
     case Kind::pending:
+      if (pending_.size() >= pending_max_) {
+        ++pending_left_out_;
+        return;
+      }
       pending_sorted_ = pending_sorted_ && (pending_.empty() || pending_.back().id < element.id);
       pending_.push_back({element.id, element.delivered_ms, element.deliveries});
       return;
@@ -108,6 +112,24 @@ Rewriter::Part Rewriter::take() {
   trimmed_ = false;
   if (part_.replies > 0) first_part_ = false;
   return std::exchange(part_, Part());
+}
+
+Rewriter::Framed Rewriter::frame(const Element& element) {
+  constexpr ByteView no_text = "$0\r\n\r\n";
+  Element without = element;
+  without.value = {};
+  add(without);
+  Framed framed;
+  const Bytes behind = std::exchange(behind_, Bytes());
+  framed.replies = std::exchange(behind_replies_, 0);
+  Part part = take();
+  framed.replies += part.replies;
+  // The text is the last argument of the last command.
+  framed.head = std::move(part.wire);
+  framed.head.resize(framed.head.size() - no_text.size());
+  framed.head.append("$").append(Digits(element.whole_bytes)).append("\r\n");
+  framed.tail = "\r\n" + behind;
+  return framed;
 }
 
 void Rewriter::add_text(const Element& element) {

@@ -51,6 +51,7 @@ void StreamValue::start(std::uint8_t type) {
   part_ = Part::node_count;
   has_first_ = false;
   first_id_ = {};
+  node_id_ = {};
   ids_kept_ = 0;
 }
 
@@ -117,6 +118,8 @@ void StreamValue::open_node(Cursor& in, ByteView bytes, Blob& blob) {
   const std::uint64_t size = in.length();
   if (in.ok() && size != raw_id_size) in.fail("a stream node has no 16-byte ID");
   const StreamId id = raw_id(in);
+  const bool ascends = id.ms != node_id_.ms ? id.ms > node_id_.ms : id.seq > node_id_.seq;
+  if (in.ok() && !ascends) in.fail("the nodes of a stream are not in order");
   blob.open(in, PackedReader::Format::listpack);
   if (!in.ok()) return;
   in.mark();

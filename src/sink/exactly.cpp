@@ -88,11 +88,15 @@ void RedisSink::bind_serial_events() {
 // A snapshot lane may only write into the generation that it belongs to: a target that was replaced
 // by an older or empty one is synced again.
 Task<Error> RedisSink::greet_lane(Lane& lane, Connection& connection) {
+  // What is asked before the generation is written tells nothing about it.
+  const bool is_asked_behind = is_loading_;
+  const std::uint64_t generation = generation_.generation;
   auto record = co_await claim_->greet(connection, lane.client_id);
   if (!record) co_return record.error();
   const std::optional<Record>& found = *record;
   const bool stands = found && found->generation == generation_.generation;
-  if (stands || !is_loading_) co_return Error();
+  const bool is_asked_late = !is_asked_behind || generation != generation_.generation;
+  if (stands || !is_loading_ || is_asked_late) co_return Error();
   serial_events_.lost(found);
   co_return Error(Errc::unreachable, "the target lost the beginning of the snapshot");
 }

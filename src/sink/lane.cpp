@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::size_t in_flight_max_bytes = 2 * 1024 * 1024;
 constexpr std::size_t read_bytes = 64 * 1024;
+constexpr std::size_t body_piece_bytes = 256 * 1024;
 
 }  // namespace
 
@@ -36,7 +37,9 @@ Task<Error> Lane::run() {
     if (stopping_) break;
     error = with_context(fmt::format("target {}:{}", target_.host, target_.port), std::move(error));
     events_.disconnected(*this, error);
-    if (error.is(Errc::refused_by_peer) || error.is(Errc::usage)) co_return error;
+    const bool is_final =
+        error.is(Errc::refused_by_peer) || error.is(Errc::usage) || error.is(Errc::disk);
+    if (is_final) co_return error;
     if (elapsed_ms(healthy, Clock::now()) > options_.reconnect_max_s * 1000) {
       co_return with_context(fmt::format("no working link for {} s", options_.reconnect_max_s),
                              std::move(error));
@@ -107,6 +110,7 @@ Task<Error> Lane::write_loop() {
       continue;
     }
     Error error = co_await connection_.stream().write(writing_.buffers());
+    if (!error && sending_) error = co_await write_body(std::exchange(sending_, nullptr));
     if (error) {
       connection_.close();
       co_return error;
@@ -116,9 +120,27 @@ Task<Error> Lane::write_loop() {
   co_return Error();
 }
 
+Task<Error> Lane::write_body(std::shared_ptr<const Cargo> cargo) {
+  const LargeBody& body = *cargo->body;
+  std::vector<char> piece(body_piece_bytes);
+  std::uint64_t at = 0;
+  while (at < body.text.size_bytes()) {
+    auto n = co_await body.text.read(at, piece.data(), piece.size());
+    if (!n) co_return n.error();
+    if (!connected_) co_return Error(Errc::cancelled, "stopped");
+    Error error = co_await connection_.stream().write(ByteView(piece.data(), *n));
+    if (error) co_return error;
+    at += *n;
+    progress_ = Clock::now();  // it takes what we send
+  }
+  stats_.sent_bytes += at + body.tail.size();
+  co_return co_await connection_.stream().write(ByteView(body.tail));
+}
+
 // Collects the next write from the write cursor on.
 void Lane::gather() {
   writing_.clear();
+  sending_.reset();
   if (in_flight_ == 0) progress_ = Clock::now();
   while (write_batch_ < queue_.size()) {
     LaneBatch& batch = queue_[write_batch_];
@@ -138,8 +160,10 @@ void Lane::gather() {
       writing_.add(unit.wire, batch.cargo);
       ++in_flight_;
       in_flight_bytes_ += unit.wire.size();
+      if (unit.body != nullptr) sending_ = batch.cargo;
     }
     ++write_unit_;
+    if (sending_) return;
   }
 }
 

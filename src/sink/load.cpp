@@ -81,8 +81,12 @@ Error RedisSink::begin_key(const rdb::Event& key, rdb::Dialect dialect) {
   ++stats_.rewritten_keys;
   load_.slot = slot_of(key.key);
   load_.db = key.db;
-  load_.rewriter.emplace(nodes_.identity().traits, part_bytes);
+  const std::int64_t pending_max =
+      options_.limits_memory_max_bytes / 4 / std::int64_t{rdb::Rewriter::pending_bytes};
+  load_.rewriter.emplace(nodes_.identity().traits, part_bytes,
+                         static_cast<std::size_t>(pending_max));
   load_.rewriter->begin(key.key, key.expire_ms);
+  load_.key = key.key;
   return Error();
 }
 
@@ -114,6 +118,13 @@ Task<Error> RedisSink::end_key(const rdb::Event& key) {
   Error error;
   if (rewriter.lost_remembered())
     error = judge_loss(key.key, key.db, rdb::Choice::Loss::remembered);
+  if (!error && rewriter.pending_left_out() > 0) {
+    const std::string what = fmt::format(
+        "{} would lose {} pending entries of its groups: a group's are held in a quarter of "
+        "limits.memory_max_bytes",
+        name_of(key.key, key.db), rewriter.pending_left_out());
+    error = lose(what, "LOSSY", options_.snapshot_on_lossy == LossPolicy::stop);
+  }
   load_.rewriter.reset();
   if (!error) error = co_await pause();
   if (!error && rdb::has_stream_counters(nodes_.identity().traits))
@@ -157,6 +168,7 @@ void RedisSink::forget_snapshot() {
   for (Loading& loading : loading_)
     loading = Loading();
   load_.rewriter.reset();
+  load_.large.reset();
   load_.skipping = load_.key_exists = load_.alone = false;
 }
 

@@ -12,11 +12,13 @@ namespace {
 constexpr int accepted_before_release = 64;
 constexpr int settle_burst = 32;
 constexpr int redirects_before_pause = 5;
+constexpr Millis half_moved_pause{500};
 
 }  // namespace
 
 // "SET "key"" of a unit's first real command, for people.
 std::string RedisSink::describe(const Unit& unit) {
+  if (unit.body != nullptr) return unit.body->what;
   std::vector<ByteView> args;
   ByteView wire = unit.wire;
   CommandParse parsed = parse_command(wire, args);
@@ -130,7 +132,13 @@ void RedisSink::give_up(HeldUnit held, std::string error, std::string_view kind,
 
 Task<Error> RedisSink::write_dead_letter(HeldUnit held) {
   const std::uint64_t epoch = epoch_;
-  Error error = co_await dead_letter_.append(held.unit.db, held.unit.wire);
+  Bytes whole;
+  Error error;
+  if (held.unit.body != nullptr) error = co_await read_whole(held.unit, whole);
+  if (!error) {
+    const ByteView wire = held.unit.body == nullptr ? held.unit.wire : ByteView(whole);
+    error = co_await dead_letter_.append(held.unit.db, wire);
+  }
   if (error || epoch != epoch_) co_return error;
   Answered answered;
   answered.units = 1;
@@ -186,6 +194,17 @@ Task<void> RedisSink::settle_one(Slot slot) {
       co_return;
     }
     const HeldUnit held = hold.units.front();
+    if (held.unit.body != nullptr) {
+      // Too large to be carried by hand: its lane tries again. It is alone on its way, so nothing
+      // can overtake it; a slot that is half moved gets some time first.
+      hold.at.reset();
+      if (!std::exchange(hold.asking, false)) {
+        release(slot);
+      } else {
+        hold.not_before = Clock::now() + half_moved_pause;
+      }
+      co_return;
+    }
     const std::uint16_t owner = nodes_.map().owner_of(slot);
     const bool asking = hold.asking;
     const Endpoint node =

@@ -426,6 +426,11 @@ Task<Error> BigKeyReader::read_group() {
       element.deliveries = static_cast<std::uint64_t>(item.items[3].integer);
     }
     if (page->items.size() < static_cast<std::size_t>(pending_page)) break;
+    if (pending_.size() > pending_max_) {
+      co_return Error(Errc::data_refused, "more than " + std::to_string(pending_max_) +
+                                              " pending entries in group \"" + escaped(group.name) +
+                                              "\"");
+    }
     from = next_id(pending_.back().id);
   }
   Bytes command = make_command({"XINFO", "CONSUMERS", key_, group.name});

@@ -67,6 +67,7 @@ const std::vector<Change>& changes() {
       {"source.scan.count", "77"},
       {"source.scan.enable_notifications", "true"},
       {"source.scan.probe", "never"},
+      {"source.scan.lag_zero", "quiet"},
       {"source.scan.check_ms", "99"},
       {"source.scan.reconcile_s", "88"},
       {"source.aof.on_truncated", "keep"},
@@ -195,6 +196,7 @@ TEST(OptionTable, FillsTheFieldsThatCodeReads) {
   EXPECT_EQ(options.source_mode, SourceMode::scan);
   EXPECT_EQ(options.source_scan_count, 77);
   EXPECT_EQ(options.source_scan_probe, ScanProbe::never);
+  EXPECT_EQ(options.source_scan_lag_zero, ScanLagZero::quiet);
   EXPECT_EQ(options.target.topology, Topology::cluster);
   EXPECT_EQ(options.target.reconnect_max_s, 6);
   EXPECT_EQ(options.target_lanes_per_node, 64);

@@ -115,6 +115,7 @@ TEST_P(BigValues, PassThroughASmallMemory) {
   const auto began = std::chrono::steady_clock::now();
   link.run(source.uri(), target.uri(),
            {"--stop-when", "snapshot", "--set", "snapshot.restore_max_bytes=1MiB", "--set",
+            "delivery.mode=at_least_once", "--set",
             "limits.memory_max_bytes=" + std::to_string(budget_mib) + "MiB"});
   ASSERT_EQ(link.wait_exit(Millis{900000}), 0) << link.output();
   const auto taken = std::chrono::steady_clock::now() - began;

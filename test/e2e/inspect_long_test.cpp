@@ -26,9 +26,10 @@ constexpr std::int64_t allowed_kib = 64 * 1024;
 struct Huge {
   const char* name;
   int type;
-  Bytes unit;           // repeated until `huge` bytes are reached
-  Bytes behind;         // the units
-  bool is_one = false;  // the units are one string, not counted elements
+  Bytes unit;              // repeated until `huge` bytes are reached
+  Bytes behind;            // the units
+  bool is_one = false;     // the units are one string, not counted elements
+  bool counts_up = false;  // each unit begins with a length byte, then its number in eight
 };
 
 Bytes list_node() {
@@ -54,19 +55,22 @@ std::vector<Huge> huge_values() {
       {"hash", 4, string("field") + member, ""},
       {"set", 2, member, ""},
       {"list", 18, list_node(), ""},
-      {"stream", 15, stream_node(), length(1) + length(1) + length(0) + length(0)},
+      {"stream", 15, stream_node(), length(1) + length(1) + length(0) + length(0), false, true},
       {"string", 0, Bytes(1 << 20, 'x'), "", true},
   };
 }
 
-void write_units(std::FILE* out, const Bytes& unit, std::uint64_t count) {
+void write_units(std::FILE* out, const Bytes& unit, std::uint64_t count, bool counts_up = false) {
   Bytes block;
   const std::uint64_t per_block = 1 + (1 << 20) / unit.size();
   for (std::uint64_t i = 0; i < per_block; ++i)
     block += unit;
-  for (; count >= per_block; count -= per_block)
-    std::fwrite(block.data(), 1, block.size(), out);
-  std::fwrite(block.data(), 1, unit.size() * count, out);
+  for (std::uint64_t first = 0; first < count; first += per_block) {
+    const std::uint64_t here = std::min(per_block, count - first);
+    for (std::uint64_t i = 0; counts_up && i < here; ++i)
+      block.replace(i * unit.size() + 1, 8, rdb::test::big_endian(1 + first + i, 8));
+    std::fwrite(block.data(), 1, unit.size() * here, out);
+  }
 }
 
 void write_huge(const std::string& fifo, const Huge& value) {
@@ -76,7 +80,7 @@ void write_huge(const std::string& fifo, const Huge& value) {
   const Bytes head = "REDIS0010" + Bytes(1, static_cast<char>(value.type)) + string("k") +
                      length(value.is_one ? limit : units);
   std::fwrite(head.data(), 1, head.size(), out);
-  write_units(out, value.unit, units);
+  write_units(out, value.unit, units, value.counts_up);
   const Bytes tail = value.behind + raw("\xff") + Bytes(8, '\0');
   std::fwrite(tail.data(), 1, tail.size(), out);
   std::fclose(out);

@@ -1,5 +1,6 @@
 // A link between two servers of each release at hand, under a writer; and the snapshot of every
 // release into every other: equal, or what would be lost is named.
+#include <cstdio>
 #include <tuple>
 #include <utility>
 
@@ -10,6 +11,7 @@ namespace {
 
 std::pair<int, int> major_minor(const std::string& text) {
   const std::size_t digits = text.find_first_of("0123456789");
+  if (text == "installed") return {7, 0};
   if (digits == std::string::npos) return {8, 0};  // redis-next: what comes behind 8.0
   const std::size_t dot = text.find('.', digits);
   return {std::stoi(text.substr(digits)), std::stoi(text.substr(dot + 1))};
@@ -82,6 +84,11 @@ TEST_P(Matrix, SnapshotIsEqualOrSaysWhatWouldBeLost) {
     GTEST_SKIP() << from << " or " << to << " could not be had";
   RedisServer source(source_options);
   RedisServer target(target_options);
+  std::printf("source %s: %s, target %s: %s\n", from, source.version().c_str(), to,
+              target.version().c_str());
+  // Debian's moving releases may bring a newer one, never an older.
+  ASSERT_GE(major_minor(source.version()), major_minor(from)) << source.version();
+  ASSERT_GE(major_minor(target.version()), major_minor(to)) << target.version();
   fill(source, {.keys = 600, .seed = 41, .field_ttls = true});
   const Knows source_knows(source);
   const Knows target_knows(target);

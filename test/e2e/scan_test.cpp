@@ -369,11 +369,66 @@ TEST(Scan, LagZeroEndsTheRun) {
   EXPECT_EQ(link.wait_exit(Millis{30000}), 0) << link.output();
 }
 
+// Behind a server that hides its settings nobody would tell that events were switched off.
+TEST(Scan, LagIsNotZeroWhileEventsAreSwitchedOff) {
+  const RedisServer source = events_source(cloud_user);
+  const RedisServer target = source_server();
+  fill_strings(source, 100);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run("redis://cloud:pw@" + source.address(), target.uri());
+  wait_streaming(link);
+
+  source.command({"CONFIG", "SET", "notify-keyspace-events", ""});
+  source.command({"SET", "unheard", "1"});
+  EXPECT_EQ(link.http_post("/drain").status, 202);
+
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 3) << link.output();
+  EXPECT_NE(link.output().find("no event came of a probe key"), std::string::npos) << link.output();
+}
+
+TEST(Scan, AProbeKeyEndsTheRunWhereItIsWanted) {
+  for (const bool probes : {false, true}) {
+    const RedisServer source = events_source();
+    const RedisServer target = source_server();
+    Keyferry link(KEYFERRY_BINARY);
+    const std::string way = probes ? "probe" : "auto";
+    link.run(source.uri(), target.uri(),
+             scanning({"--stop-when", "lag-zero", "--set", "source.scan.lag_zero=" + way}));
+
+    EXPECT_EQ(link.wait_exit(Millis{20000}), 0) << link.output();
+
+    const std::string stats = source.command({"INFO", "commandstats"}).text;
+    EXPECT_EQ(stats.find("cmdstat_set:") != std::string::npos, probes);
+    EXPECT_EQ(key_count(source), 0u);
+  }
+}
+
+// Somebody writes now and then: lag is zero in between, but it is never quiet.
+TEST(Scan, QuietIsWaitedForWhereItIsWanted) {
+  const RedisServer source = events_source();
+  const RedisServer target = source_server();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(),
+           scanning({"--stop-when", "lag-zero", "--set", "source.scan.lag_zero=quiet", "--set",
+                     "stop.stable_for_ms=600"}));
+
+  for (int i = 0; i < 12; ++i) {
+    source.command({"SET", "key", std::to_string(i)});
+    std::this_thread::sleep_for(Millis{250});
+    ASSERT_TRUE(link.is_running()) << i << link.output();
+  }
+
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 0) << link.output();
+  EXPECT_EQ(target.command({"GET", "key"}).text, "11");
+}
+
 TEST(Scan, MemoryOfWaitingKeysIsBounded) {
   const RedisServer source = events_source();
   const RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), scanning({"--set", "limits.memory_max_bytes=4MiB"}));
+  // Into the default folder, too.
+  link.run(source.uri(), target.uri(),
+           scanning({"--set", "limits.memory_max_bytes=4MiB", "--set", "spool.dir="}));
   wait_streaming(link);
   EXPECT_EQ(link.http_post("/pause").status, 202);
 

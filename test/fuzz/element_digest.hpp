@@ -18,9 +18,24 @@ struct ElementDigest {
   std::size_t consumed = 0;
   rdb::ElementReader::Status status = rdb::ElementReader::Status::need_more;
 
-  bool operator==(const ElementDigest&) const = default;
+  Bytes large;  // the parts so far of a large text
 
-  void add(const rdb::Element& element) {
+  bool operator==(const ElementDigest& other) const {
+    return crc == other.crc && count == other.count && consumed == other.consumed &&
+           status == other.status;
+  }
+
+  void add(const rdb::Element& given) {
+    rdb::Element element = given;
+    if (given.whole_bytes > 0) {
+      large += given.value;
+      if (given.has_more) return;
+      element.value = large;
+      element.whole_bytes = 0;
+      add(element);
+      large.clear();
+      return;
+    }
     using Kind = rdb::Element::Kind;
     // How a string is cut into parts depends on the delivery.
     if (element.kind != Kind::text) {
@@ -63,13 +78,15 @@ struct ElementDigest {
   }
 };
 
-// Reads the value at the start of `bytes`, delivered in random pieces or whole. End of input is
-// "need more".
+// Reads the value at the start of `bytes`, delivered in random pieces or whole, its large texts in
+// parts or not. End of input is "need more".
 inline ElementDigest digest_value(ByteView bytes, std::uint8_t type, rdb::Dialect dialect,
-                                  bool in_pieces) {
+                                  bool in_pieces, bool in_parts = false) {
   static const rdb::HashTemplates templates = {{0, {"a", "b"}}, {1, {"f"}}};
   ElementDigest digest;
   rdb::ElementReader reader;
+  constexpr std::size_t part_bytes = 8;
+  if (in_parts) reader.limit(part_bytes, std::size_t{1} << 30);
   reader.start(type, dialect, &templates);
   Cuts cuts(bytes);
   std::size_t delivered = in_pieces ? 0 : bytes.size();

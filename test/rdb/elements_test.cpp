@@ -37,6 +37,12 @@ void expect_lines(const std::vector<Case>& cases, const HashTemplates* templates
       EXPECT_EQ(got.status, Status::end) << got.problem;
       EXPECT_EQ(got.lines, row.lines);
       EXPECT_EQ(got.consumed, row.value.size());
+
+      const Elements in_parts =
+          read_elements(pieces, row.type, row.dialect, templates, {.part_bytes = 10});
+      EXPECT_EQ(in_parts.status, Status::end) << in_parts.problem;
+      EXPECT_EQ(in_parts.lines, row.lines);
+      EXPECT_EQ(in_parts.consumed, row.value.size());
     });
   }
 }
@@ -310,6 +316,8 @@ TEST(ElementReader, SaysWhatIsWrong) {
       {18, length(1) + length(3) + string("a"), "a list node is of unknown kind"},
       {18, length(1) + length(1) + string(""), "a list node is empty"},
       {15, length(1) + string("short"), "a stream node has no 16-byte ID"},
+      {15, length(2) + node(1, 0, 3).substr(1) + node(1, 0, 3).substr(1) + rest,
+       "the nodes of a stream are not in order"},
       {15, node(2, 0, 3) + rest, "a stream node has fewer entries than it says"},
       {15, node(0, 1, 3) + rest, "a stream node has more entries than it says"},
       {15, node(1, 0, 5) + rest, "a stream entry is wrong about its own length"},
@@ -342,6 +350,95 @@ TEST(ElementReader, SaysWhatIsWrong) {
       EXPECT_EQ(got.status, Status::error);
       EXPECT_EQ(got.problem, row.problem);
     });
+  }
+}
+
+TEST(ElementReader, GivesLargeTextsOfCollectionsInParts) {
+  const Bytes long_text = string(Bytes(70'000, 'x'));
+  const Bytes half = test::little_endian(0x3fe0000000000000, 8);
+  const Bytes soon = test::little_endian(5000, 8);
+  const Bytes packed = stored_lzf(Bytes(70'000, 'z'));
+  const Case cases[] = {
+      {"set", 2, length(2) + long_text + string("a"), {}},
+      {"compressed list", 1, length(2) + packed + string("a"), {}},
+      {"old zset", 3, length(1) + long_text + raw("\x03") + "1.5", {}},
+      {"zset", 5, length(1) + packed + half, {}},
+      {"hash", 4, length(1) + string("f") + long_text, {}},
+      {"hash with TTLs", 24, soon + length(1) + length(1) + string("f") + long_text, {}},
+      {"Valkey's", 22, length(1) + string("f") + packed + soon, {}, valkey},
+      {"plain node", 18, length(1) + length(1) + long_text, {}},
+  };
+  for (const Case& row : cases) {
+    SCOPED_TRACE(row.name);
+    const Elements whole = read_elements(row.value, row.type, row.dialect);
+    for (const std::size_t piece : {std::size_t{1000}, std::size_t{1} << 30}) {
+      std::vector<ByteView> pieces;
+      for (std::size_t at = 0; at < row.value.size(); at += piece)
+        pieces.push_back(ByteView(row.value).substr(at, piece));
+
+      const Elements got =
+          read_elements(pieces, row.type, row.dialect, nullptr, {.part_bytes = 10'000});
+
+      EXPECT_EQ(got.status, Status::end) << got.problem;
+      EXPECT_EQ(got.lines, whole.lines);
+      EXPECT_GT(got.large_parts, 1U);
+      EXPECT_EQ(got.consumed, row.value.size());
+    }
+  }
+}
+
+// One text alone in its node: how lists of Redis before 7.2 hold large ones.
+TEST(ElementReader, GivesTheOnlyTextOfANodeInParts) {
+  const Bytes text(5000, 'y');
+  const Bytes listpack = test::listpack({test::lp_text(text)});
+  const Bytes two = test::listpack({test::lp_text(text), test::lp_text("a")});
+  const Bytes ziplist = test::ziplist({test::zl_text(text)});
+  // Ziplists have another form for shorter texts, which nobody need cut.
+  const Bytes wide = test::ziplist({test::zl_text(Bytes(20'000, 'w'))});
+  struct Row {
+    const char* name;
+    std::uint8_t type;
+    Bytes value;
+    bool in_parts;
+  };
+  const Row rows[] = {
+      {"listpack", 18, length(1) + length(2) + string(listpack), true},
+      {"compressed", 18, length(1) + length(2) + stored_lzf(listpack), true},
+      {"two", 18, length(1) + length(2) + string(two), false},
+      {"ziplist", 14, length(2) + string(wide) + string(ziplist), true},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.name);
+    const Elements whole = read_elements(row.value, row.type);
+    ASSERT_EQ(whole.status, Status::end) << whole.problem;
+    for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{1} << 30}) {
+      std::vector<ByteView> pieces;
+      for (std::size_t at = 0; at < row.value.size(); at += piece)
+        pieces.push_back(ByteView(row.value).substr(at, piece));
+
+      const Elements got = read_elements(pieces, row.type, newest, nullptr, {.part_bytes = 1000});
+
+      EXPECT_EQ(got.status, Status::end) << got.problem;
+      EXPECT_EQ(got.lines, whole.lines);
+      EXPECT_EQ(got.large_parts > 0, row.in_parts);
+    }
+  }
+}
+
+TEST(ElementReader, RefusesWhatItWouldHaveToHold) {
+  const Bytes name = string(Bytes(300, 'n'));
+  const Bytes two = test::listpack({test::lp_text(Bytes(200, 'a')), test::lp_text("a")});
+  const Case cases[] = {
+      {"name", 4, length(1) + name + string("v"), {}},
+      {"node", 18, length(1) + length(2) + string(two), {}},
+      {"compressed name", 4, length(1) + test::lzf('z', 200) + string("v"), {}},
+  };
+  for (const Case& row : cases) {
+    SCOPED_TRACE(row.name);
+    const std::vector<ByteView> all{row.value};
+    const Elements got = read_elements(all, row.type, newest, nullptr, {50, 100});
+    EXPECT_EQ(got.status, Status::error);
+    EXPECT_EQ(got.problem, Cursor::too_large);
   }
 }
 

@@ -136,11 +136,11 @@ std::vector<ValueCase> big_cases() {
   using test::string;
   const Bytes a = string("a");
   const Bytes packed = string(test::listpack({test::lp_text("a"), test::lp_number(1)}));
-  const Bytes node = test::stream_node(
-      1, 2,
-      {test::lp_number(1), test::lp_number(0), test::lp_number(1), test::lp_text("f"),
-       test::lp_number(0), test::lp_number(2), test::lp_number(0), test::lp_number(0),
-       test::lp_text("v"), test::lp_number(4)});
+  const std::vector<Bytes> entries = {test::lp_number(1), test::lp_number(0), test::lp_number(1),
+                                      test::lp_text("f"), test::lp_number(0), test::lp_number(2),
+                                      test::lp_number(0), test::lp_number(0), test::lp_text("v"),
+                                      test::lp_number(4)};
+  const Bytes nodes = test::stream_node(1, 2, entries) + test::stream_node(1, 3, entries);
   return {
       {"string", 10, 0, string(Bytes(300, 'x'))},
       {"integer string", 10, 0, test::int16(-300)},
@@ -148,7 +148,7 @@ std::vector<ValueCase> big_cases() {
       {"set", 10, 2, length(2) + a + test::int16(-300)},
       {"hash listpack", 10, 16, packed},
       {"quicklist 2", 10, 18, length(3) + length(2) + packed + length(1) + a + length(2) + packed},
-      {"stream", 10, 15, length(2) + node + node + length(2) + length(1) + length(2) + length(0)},
+      {"stream", 10, 15, length(2) + nodes + length(2) + length(1) + length(2) + length(0)},
       {"hash with TTLs", 12, 24,
        test::little_endian(1700000000000, 8) + length(2) + length(0) + a + a + length(9) + a + a},
       {"array", 14, 28, length(1) + length(1) + length(9) + length(3) + length(0) + a},

@@ -1,5 +1,5 @@
 // Plays the caller of ElementReader: delivers a value piece by piece and writes each element down
-// as one line of text. The parts of a string become one line.
+// as one line of text. The parts of a string, and of a large text, become one line.
 #pragma once
 
 #include <span>
@@ -19,8 +19,21 @@ struct Elements {
   std::vector<std::string> lines;
   std::string problem;
   std::size_t consumed = 0;
+  Bytes large;
+  std::size_t large_parts = 0;
 
   void add(const Element& element) {
+    if (element.whole_bytes > 0) {
+      large += element.value;
+      ++large_parts;
+      if (element.has_more) return;
+      EXPECT_EQ(large.size(), element.whole_bytes);
+      Element whole = element;
+      whole.value = large;
+      lines.push_back(line_of(whole));
+      large.clear();
+      return;
+    }
     std::string line = line_of(element);
     if (element.kind == Element::Kind::text && !lines.empty()) {
       lines.back() += escaped(element.value, 100'000'000);
@@ -30,12 +43,19 @@ struct Elements {
   }
 };
 
+// What ElementReader::limit is told.
+struct Limits {
+  std::size_t part_bytes = static_cast<std::size_t>(-1);
+  std::size_t held_max_bytes = static_cast<std::size_t>(-1);
+};
+
 // `pieces` are views of one contiguous sequence that begins with the value.
 template <class Buffer = ExactBuffer>
 Elements read_elements(std::span<const ByteView> pieces, std::uint8_t type, Dialect dialect,
-                       const HashTemplates* templates = nullptr) {
+                       const HashTemplates* templates = nullptr, Limits limits = {}) {
   Elements out;
   ElementReader reader;
+  reader.limit(limits.part_bytes, limits.held_max_bytes);
   reader.start(type, dialect, templates);
   Buffer buffer;
   std::size_t delivered = 0;

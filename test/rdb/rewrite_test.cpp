@@ -126,6 +126,41 @@ TEST(Rewriter, SetsTheExpiryOfFieldsWhereTheTargetKnowsIt) {
   EXPECT_EQ(whole(fields, {Family::valkey, 8, 1}), "UNLINK k\nHSET k f v g w\n");
 }
 
+// The frame, with the text put in, is what add() would have written.
+TEST(Rewriter, FramesATextThatIsSentFromElsewhere) {
+  const ByteView text = "the text";
+  Element scored = with_value(Kind::scored_member, text);
+  scored.score = 1.5;
+  const Element elements[] = {with_value(Kind::item, text), with_value(Kind::member, text), scored,
+                              field("f", text), field("f", text, 12345)};
+  for (const Element& element : elements) {
+    for (const bool is_first : {true, false}) {
+      Rewriter whole(redis8, no_limit);
+      Rewriter framing(redis8, no_limit);
+      for (Rewriter* rewriter : {&whole, &framing}) {
+        rewriter->begin("key", 5000);
+        Element before = element;
+        before.value = "before";
+        if (!is_first) rewriter->add(before);
+        rewriter->take();
+      }
+      whole.add(element);
+      const Rewriter::Part wanted = whole.take();
+      Element without = element;
+      without.value = "";
+      without.whole_bytes = text.size();
+
+      const Rewriter::Framed framed = framing.frame(without);
+
+      EXPECT_EQ(framed.head + Bytes(text) + framed.tail, wanted.wire);
+      EXPECT_EQ(framed.replies, wanted.replies);
+      whole.add(element);
+      framing.add(element);
+      EXPECT_EQ(whole.take().wire, framing.take().wire);
+    }
+  }
+}
+
 TEST(Rewriter, PartsMayBeSentAgain) {
   Rewriter rewriter(redis8, 60);
   rewriter.begin("k", std::nullopt);

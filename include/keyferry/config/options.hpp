@@ -18,6 +18,7 @@ enum class StopWhen { never, snapshot, lag_zero };
 enum class StopThen { exit, idle };
 enum class SourceMode { automatic, psync, scan };
 enum class ScanProbe { automatic, always, never };
+enum class ScanLagZero { automatic, probe, quiet };
 enum class ErrorPolicy { stop, skip };
 enum class Topology { automatic, standalone, cluster };
 enum class TargetBefore { keep, flush, must_be_empty };
@@ -67,6 +68,7 @@ struct Options {
   std::int64_t source_scan_count = 1000;
   bool source_scan_enable_notifications = false;
   ScanProbe source_scan_probe = ScanProbe::automatic;
+  ScanLagZero source_scan_lag_zero = ScanLagZero::automatic;
   std::int64_t source_scan_check_ms = 1000;
   std::int64_t source_scan_reconcile_s = 0;  // 0: never
   EndOptions target;

@@ -35,6 +35,9 @@ class Connection {
   // Bytes read behind the last reply or line; hands them over once.
   Bytes take_unread();
 
+  // A reply that takes more than this is Errc::data_refused. Set before it is asked for.
+  std::size_t reply_max_bytes = static_cast<std::size_t>(-1);
+
   Stream& stream() { return stream_; }
   void close(bool abort = false) { stream_.close(abort); }
 

@@ -57,7 +57,8 @@ class ScanLink {
   void finish(Error error);
   void finish_received();
   void advance();
-  void check_goal(TimePoint now);
+  Task<Error> check_goal();
+  Task<Error> confirm_events();
   bool is_settled() const;
   bool is_urgent() const;
   // the source's nodes, and keys that are elsewhere (scan_nodes.cpp)
@@ -115,6 +116,10 @@ class ScanLink {
   std::string last_error_;
 
   bool is_proven_ = false;  // events arrive
+  // Behind the last change that a probe's event, or quiet, vouches for; 0: not asked yet.
+  Offset confirmed_ = 0;
+  std::uint64_t events_seen_ = 0;
+  TimePoint quiet_since_{};
   bool functions_wanted_ = true;
   TimePoint healthy_{};  // when every node could last be looked at
   TimePoint began_{};

@@ -59,6 +59,13 @@ class ScanNode {
   Task<Error> copy();
   // Once listen() runs: that events do arrive, where CONFIG does not tell or it is to be made sure.
   Task<Error> prove();
+  // Writes a key of ours and waits for its event: every event before it has come as well.
+  // Errc::unreachable: may be tried again.
+  Task<Error> probe();
+  // Nobody tells whether the source still sends events.
+  bool needs_probe() const {
+    return flags_hidden_ && common_.options.source_scan_probe != ScanProbe::never;
+  }
   // Puts back what open() changed at the source.
   Task<void> give_back();
   void stop();
@@ -146,7 +153,6 @@ class ScanNode {
   Task<Error> read_info(SourceReading& reading);
   Task<Error> check_flags(bool is_start);
   Task<Error> set_flags(const std::string& flags, const std::string& missing);
-  Task<Error> probe();
   void judge(const SourceChange& change);
   void begin_pass();
   Task<Result<RespValue>> ask(Bytes command);
@@ -185,7 +191,8 @@ class ScanNode {
 
   std::string probe_key_;
   bool probe_heard_ = false;
-  std::string flags_before_;  // notify-keyspace-events, had we to change it
+  bool flags_hidden_ = false;  // CONFIG GET is not allowed
+  std::string flags_before_;   // notify-keyspace-events, had we to change it
   std::string flags_set_;
   TimePoint flags_checked_{};
 

@@ -1,7 +1,9 @@
-// What the filter calls the types that the RDB reader knows.
+// What the filter calls the types that the RDB reader knows, and what it takes for their size.
 #pragma once
 
-#include "keyferry/rdb/format.hpp"
+#include <algorithm>
+
+#include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/transform/filter.hpp"
 
 namespace keyferry {
@@ -27,6 +29,14 @@ constexpr ValueKind value_kind(rdb::DataType type) {
       return ValueKind::array;
   }
   return ValueKind::unknown;
+}
+
+// Its size in the snapshot; uncompressed where all of it is one string.
+inline std::uint64_t value_bytes(const rdb::Event& event, rdb::Dialect dialect) {
+  const char* const layout = rdb::value_type(event.type, dialect).layout;
+  if (layout == nullptr || ByteView(layout) != rdb::layout::one_string) return event.value.size();
+  const rdb::Cursor::StringHead head = rdb::Cursor(event.value, 0).string_head();
+  return std::max(head.size, head.full_size);
 }
 
 }  // namespace keyferry

@@ -58,6 +58,9 @@ class Cursor {
   std::uint64_t count();
 
   void skip_string();
+  // Strings larger than this are not given out whole: string_body() fails with `too_large`.
+  void limit_text(std::size_t max_bytes) { text_max_bytes_ = max_bytes; }
+  static const char* const too_large;
   // A string of any encoding: a view of the raw bytes, or of `scratch` for integers and LZF.
   ByteView string(Bytes& scratch);
   // Both halves of it: what is behind string_head() may be far away yet.
@@ -81,6 +84,7 @@ class Cursor {
   std::size_t position_;
   std::size_t mark_;
   std::size_t need_ = 0;
+  std::size_t text_max_bytes_ = static_cast<std::size_t>(-1);
   State state_ = State::ok;
   const char* problem_ = "";
 };

@@ -55,6 +55,11 @@ struct Element {
   std::int64_t active_ms = -1;  // -1: never active, or the format does not say
   std::uint64_t index = 0;
   std::uint64_t keep_s = 0;
+  // item, member, scored_member, field with a text above the reader's limit: comes as several
+  // elements, each with the next bytes of it in `value`; the last one brings none, but score and
+  // expiry. 0: the text is whole.
+  std::uint64_t whole_bytes = 0;
+  bool has_more = false;
 };
 
 }  // namespace keyferry::rdb

@@ -1,7 +1,8 @@
 // Takes the elements out of a value: of every type and encoding but modules, which only their
 // module understands. Pure and resumable like RdbReader: the caller offers the unread bytes of the
 // value, contiguous, again with more behind them after need_more. Holds at most one packed node or
-// one element at a time; a string (also a compressed one) is given out in parts.
+// one element at a time; a string (also a compressed one) is given out in parts, and so is a large
+// text of a collection, where that is asked for.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +13,7 @@
 #include "keyferry/rdb/cursor.hpp"
 #include "keyferry/rdb/element.hpp"
 #include "keyferry/rdb/format.hpp"
+#include "keyferry/rdb/large_text.hpp"
 #include "keyferry/rdb/lzf_stream.hpp"
 #include "keyferry/rdb/stream_value.hpp"
 #include "keyferry/rdb/templates.hpp"
@@ -28,6 +30,14 @@ class ElementReader {
   // Begins a value. `templates` (of the snapshot it comes from) must outlive the reading; without
   // them a hash that refers to one is an error.
   void start(std::uint8_t type, Dialect dialect, const HashTemplates* templates = nullptr);
+
+  // Texts above `part_bytes` are given out in parts (Element::whole_bytes) where they lie by
+  // themselves: not in packed values, nor names of fields. What would have to be held and is above
+  // `held_max_bytes` is an error, Cursor::too_large.
+  void limit(std::size_t part_bytes, std::size_t held_max_bytes) {
+    part_bytes_ = part_bytes;
+    held_max_bytes_ = held_max_bytes;
+  }
 
   // Reads the next element from the start of `bytes`; `consumed` says how many bytes may be dropped
   // once the element was used. need_more consumes nothing. Bytes behind the value are left alone.
@@ -78,7 +88,11 @@ class ElementReader {
   void open_template_blob(Cursor& in, ByteView bytes);
   void read_score(Cursor& in, Element& element);
   void read_old_score(Cursor& in, Element& element);
-  bool open_node(Cursor& in, Element& element);
+  bool open_node(Cursor& in, ByteView bytes, Element& element);
+  bool read_value(Cursor& in, Element& element);
+  void begin_large(const Element& element);
+  bool step_large(Cursor& in, ByteView bytes, Element& element);
+  bool end_large(Cursor& in, Element& element);
   void begin_text(Cursor& in);
 
   Form form_ = Form::none;
@@ -105,6 +119,12 @@ class ElementReader {
   bool whole_text_ = false;  // in value_scratch_
   bool in_lzf_ = false;
   LzfStream lzf_;
+
+  std::size_t part_bytes_ = static_cast<std::size_t>(-1);
+  std::size_t held_max_bytes_ = static_cast<std::size_t>(-1);
+  LargeText large_;
+  Bytes large_name_;  // of the field whose value is large
+  std::int64_t large_expire_ms_ = 0;
 
   Blob blob_;
   StreamValue stream_;

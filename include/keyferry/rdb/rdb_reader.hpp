@@ -66,6 +66,13 @@ class RdbReader {
   explicit RdbReader(std::size_t value_max_bytes = std::numeric_limits<std::size_t>::max())
       : value_max_bytes_(value_max_bytes) {}
 
+  // Large texts of collections (ElementReader::limit). What is above `held_max_bytes` and would
+  // have to be held (packed values, names, module values) is an error, Errc::data_refused.
+  void limit_elements(std::size_t part_bytes, std::size_t held_max_bytes) {
+    elements_.limit(part_bytes, held_max_bytes);
+    held_max_bytes_ = held_max_bytes;
+  }
+
   // May be empty. Asked once per key, before its value has been read (no value, no metadata in the
   // event): with false the value is stepped over in pieces and no event tells of the key. Types
   // that only their elements delimit are not asked about.
@@ -141,7 +148,7 @@ class RdbReader {
   bool start_skipped(const char* layout, Stage stage);
   bool walk_value(Cursor& in, ByteView bytes);
   bool walk_elements(Cursor& in, ByteView bytes);
-  enum class Walk : std::uint8_t { ended, stopped, big };
+  enum class Walk : std::uint8_t { ended, stopped, big, too_large };
   Walk walk_to_limit(Cursor& in, ByteView bytes);
   std::size_t look_ahead() const;
   void announce_big(ByteView bytes, Event& event);
@@ -161,6 +168,7 @@ class RdbReader {
   void report(std::size_t position, ByteView key, const char* problem);
 
   std::size_t value_max_bytes_;
+  std::size_t held_max_bytes_ = std::numeric_limits<std::size_t>::max();
   Dialect dialect_;
   Stage stage_ = Stage::magic;
   std::uint64_t offset_ = 0;

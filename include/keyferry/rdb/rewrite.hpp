@@ -9,10 +9,11 @@
 // must be one transaction with no other part in flight, and that "equal or smaller" in answer to it
 // means that it had been applied before.
 //
-// Kept in memory: one part, and 32 bytes for each pending entry of one stream group. No command
-// says when a consumer was last seen, how often or how lately a key was used.
+// Kept in memory: one part, and pending_bytes for each pending entry of one stream group. No
+// command says when a consumer was last seen, how often or how lately a key was used.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -40,8 +41,10 @@ class Rewriter {
   };
 
   // A part is full when it holds this many bytes; the element that fills it is still in it.
-  Rewriter(TargetTraits target, std::size_t part_bytes)
-      : target_(target), part_bytes_(part_bytes) {}
+  // Of a stream group's pending entries at most `pending_max` are kept and given to the target.
+  Rewriter(TargetTraits target, std::size_t part_bytes,
+           std::size_t pending_max = static_cast<std::size_t>(-1))
+      : target_(target), part_bytes_(part_bytes), pending_max_(pending_max) {}
 
   // `ghosts`, ascending: ids that stream groups still have pending although their entries were
   // deleted (see missing_pending). XCLAIM refuses those since Redis 7.0, so the entries are made,
@@ -52,7 +55,16 @@ class Rewriter {
   // Behind the last element. A value without any element is written only when it is a string.
   void end(bool is_string);
 
-  bool is_full() const { return pending_bytes() >= part_bytes_; }
+  // The commands for an element whose text is sent from elsewhere, between `head` and `tail`: what
+  // add() would make of it, in a part of its own. Only behind take().
+  struct Framed {
+    Bytes head;
+    Bytes tail;
+    std::uint32_t replies = 0;
+  };
+  Framed frame(const Element& element);
+
+  bool is_full() const { return waiting_bytes() >= part_bytes_; }
   // Ends the part; empty (no replies) when nothing was written since the last one.
   Part take();
 
@@ -62,6 +74,9 @@ class Rewriter {
   const std::vector<Claims>& claims() const { return claims_; }
   // Whether the stream remembered ids of idempotent XADDs (Redis 8.6), which no command can set.
   bool lost_remembered() const { return lost_remembered_; }
+  // Pending entries of its groups above pending_max.
+  std::uint64_t pending_left_out() const { return pending_left_out_; }
+  static constexpr std::size_t pending_bytes = 32;
 
  private:
   struct Pending {
@@ -89,10 +104,11 @@ class Rewriter {
   void command(ByteView verb, std::initializer_list<ByteView> args);
   void begin_command(std::size_t args, ByteView verb);
   void delete_once();
-  std::size_t pending_bytes() const { return part_.wire.size() + run_.size() + behind_.size(); }
+  std::size_t waiting_bytes() const { return part_.wire.size() + run_.size() + behind_.size(); }
 
   TargetTraits target_;
   std::size_t part_bytes_;
+  std::size_t pending_max_;
 
   Bytes key_;       // as a whole bulk
   Bytes last_of_;   // name of the last group
@@ -122,8 +138,9 @@ class Rewriter {
   Element info_;
   std::vector<StreamId> ghosts_;
   std::size_t next_ghost_ = 0;
-  std::vector<Pending> pending_;
+  std::deque<Pending> pending_;  // grows without being moved
   bool pending_sorted_ = true;
+  std::uint64_t pending_left_out_ = 0;
   std::vector<Claims> claims_;
   Pending claim_;  // what the ids of the running XCLAIM share
 };

@@ -19,6 +19,7 @@
 #include "keyferry/net/connection.hpp"
 #include "keyferry/resp/reply_scanner.hpp"
 #include "keyferry/sink/write_buffer.hpp"
+#include "keyferry/spool/scratch_file.hpp"
 
 namespace keyferry {
 
@@ -28,6 +29,16 @@ enum class Load : std::uint8_t {
   raw,      // SET or RESTORE
   entries,  // a later part of a stream, which tells when it had been applied before
   other,
+};
+
+// A text that is too large to be held, inside of the command that carries it: the unit's wire ends
+// where it begins.
+struct LargeBody {
+  explicit LargeBody(std::string dir) : text(std::move(dir)) {}
+
+  ScratchFile text;
+  Bytes tail;        // of the command, and what follows it in the unit
+  std::string what;  // for people
 };
 
 // What is sent, answered and, if need be, sent again as a whole: one command, MULTI..EXEC, or
@@ -51,8 +62,9 @@ struct alignas(64) Unit {
   bool was_sent : 1 = false;     // over a connection that broke: it may have been applied
   // May not be repeated: on a cluster it travels with its slot's record.
   bool needs_record : 1 = false;
-  Offset end = 0;                  // stream offset behind its command; 0 for snapshot commands
-  const Origin* origin = nullptr;  // what the source sent, where that is something else
+  Offset end = 0;                   // stream offset behind its command; 0 for snapshot commands
+  const Origin* origin = nullptr;   // what the source sent, where that is something else
+  const LargeBody* body = nullptr;  // goes behind the wire; kept alive by the Cargo
 
   // As the source knows it: keys of the target's may have other names.
   ByteView source_wire() const { return origin == nullptr ? wire : origin->wire; }
@@ -67,6 +79,7 @@ struct Cargo {
   std::deque<Origin> origins;  // of copies
   std::deque<Bytes>
       made;  // wires that are not verbatim: split commands, copied groups, snapshot keys
+  std::shared_ptr<const LargeBody> body;
 };
 
 struct LaneBatch {
@@ -159,6 +172,7 @@ class Lane {
   Task<Error> write_loop();
   Task<Error> read_loop();
   void gather();
+  Task<Error> write_body(std::shared_ptr<const Cargo> cargo);
   Error scan(ByteView bytes);
   void on_reply();
   void finish_unit();
@@ -192,6 +206,7 @@ class Lane {
 
   std::int32_t selected_db_ = 0;
   WriteBuffer writing_;
+  std::shared_ptr<const Cargo> sending_;  // its body goes behind what is being written
 
   ReplyScanner scanner_;
   std::uint32_t unit_replies_ = 0;

@@ -134,6 +134,8 @@ class RedisSink {
   // must_pause().
   Error begin_key(const rdb::Event& key, rdb::Dialect dialect);
   Error add_element(const rdb::Element& element);
+  // The same for a part of one that is too large to be held (rdb::Element::whole_bytes).
+  Task<Error> add_part(const rdb::Element& element);
   Task<Error> end_key(const rdb::Event& key);
   bool must_pause() const { return !has_room() || (load_.alone && outstanding_units_ > 0); }
   Task<Error> pause();
@@ -280,6 +282,9 @@ class RedisSink {
   void send_part(rdb::Rewriter::Part part, bool is_last);
   Bytes part_wire(Unit& unit, rdb::Rewriter::Part part) const;
   bool take_load_refusal(HeldUnit& held, std::string& error);
+  // large texts (large.cpp)
+  Task<Error> send_large(const rdb::Element& element);
+  static Task<Error> read_whole(Unit unit, Bytes& whole);
   bool rewrite_refused(HeldUnit& held, std::string& error);
   Task<Error> check_claims(const rdb::Event& key, std::vector<rdb::Rewriter::Claims> claims);
 
@@ -335,6 +340,8 @@ class RedisSink {
     rdb::ChoiceRules rules;
     std::vector<std::string> modules;
     std::optional<rdb::Rewriter> rewriter;  // of the value that comes in elements
+    Bytes key;                              // its name
+    std::shared_ptr<LargeBody> large;       // the text of it that comes in parts
     Slot slot = 0;
     std::int32_t db = 0;
     bool skipping = false;     // the elements that come are not wanted

@@ -32,6 +32,12 @@ class BigKeyReader {
   // `host`: asked from now on; `is_replica`: of a cluster.
   void ask(HostPort host, bool is_replica);
   void close() { connection_.close(); }
+  // What one reply, or a stream group's pending entries, may take; more is Errc::data_refused. (No
+  // command reads a part of one element.)
+  void limit(std::size_t held_max_bytes) {
+    connection_.reply_max_bytes = held_max_bytes;
+    pending_max_ = held_max_bytes / pending_bytes;
+  }
 
   struct Key {
     enum class Kind : std::uint8_t { pieces, whole, gone, refused };
@@ -55,6 +61,9 @@ class BigKeyReader {
     rdb::StreamId id;
     Bytes consumer;
   };
+
+  // An entry that is pending, twice: as an element, and with its owner.
+  static constexpr std::size_t pending_bytes = 512;
 
   Task<Error> connect();
   Task<Result<RespValue>> call(Bytes command);
@@ -91,6 +100,7 @@ class BigKeyReader {
   std::int64_t page_ = 0;
   std::vector<Group> groups_;
   std::vector<Pending> pending_;
+  std::size_t pending_max_ = static_cast<std::size_t>(-1);
 };
 
 }  // namespace keyferry
