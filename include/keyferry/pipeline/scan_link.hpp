@@ -63,6 +63,8 @@ class ScanLink {
   // the source's nodes, and keys that are elsewhere (scan_nodes.cpp)
   Task<Error> find_places(std::vector<ScanNode::Place>& places);
   Task<Error> ask_slots(Connection& connection, std::vector<ScanNode::Place>& places);
+  void read_replicas(const RespValue& slots, const std::string& asked,
+                     std::vector<ScanNode::Place>& places) const;
   Task<Error> refresh_nodes();
   Task<Error> start_node(ScanNode::Place place);
   ScanNode* node_of(ByteView key);
