@@ -44,8 +44,7 @@ std::string each_parameter(std::string_view query, Take take) {
     const std::string_view one = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(query.size(), one.size() + 1));
     const std::size_t equals = std::min(one.find('='), one.size());
-    std::string wrong =
-        take(one.substr(0, equals), one.substr(std::min(equals + 1, one.size())));
+    std::string wrong = take(one.substr(0, equals), one.substr(std::min(equals + 1, one.size())));
     if (!wrong.empty()) return wrong;
   }
   return {};

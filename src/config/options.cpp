@@ -102,7 +102,8 @@ void add_source(Table& table) {
       "source.prefer_replica", [](Options& o) -> bool& { return o.source_prefer_replica; },
       "Scan mode: read a cluster from a replica of each master, where there is one."));
   const auto check_shard = [](const std::string& text) -> std::string {
-    return text.empty() || parse_shard(text) ? "" : "is not like 0/3: our number, from 0, and how many";
+    return text.empty() || parse_shard(text) ? ""
+                                             : "is not like 0/3: our number, from 0, and how many";
   };
   table.push_back(checked_option(
       "source.shards", [](Options& o) -> std::string& { return o.filter.shard; }, check_shard,
@@ -327,7 +328,8 @@ void add_cutover(Table& table) {
       "before the source is fenced.");
   table.push_back(integer_option(
       "cutover.sample_keys", [](Options& o) -> std::int64_t& { return o.cutover_sample_keys; },
-      {1, 10000}, "keys", "How many keys a cutover with verify=sample compares, per source master."));
+      {1, 10000}, "keys",
+      "How many keys a cutover with verify=sample compares, per source master."));
 }
 
 void add_stop(Table& table) {

@@ -90,4 +90,30 @@ Task<Error> SourceFence::must(Bytes command) {
   co_return Error();
 }
 
+Task<Error> find_masters(EndOptions source, std::vector<EndOptions>& masters) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  Connection connection(executor);
+  const HostPort host = source.uri.hosts.empty() ? HostPort() : source.uri.hosts.front();
+  Error error = co_await connection.open(source, host, "cutover");
+  if (error) co_return error;
+  Bytes info = make_command({"INFO", "cluster"});
+  auto reply = co_await connection.call(std::move(info), call_limit);
+  if (!reply) co_return reply.error();
+  masters.assign(1, source);
+  if (info_field(reply->text, "cluster_enabled") != "1") co_return Error();
+  Bytes ask = make_command({"CLUSTER", "SLOTS"});
+  auto slots = co_await connection.call(std::move(ask), call_limit);
+  if (!slots) co_return slots.error();
+  const auto map = parse_cluster_slots(*slots, connection.stream().remote_address());
+  if (!map) co_return map.error();
+  masters.clear();
+  for (const Endpoint& master : map->masters()) {
+    masters.push_back(source);
+    masters.back().uri.hosts.assign(1, HostPort());
+    masters.back().uri.hosts.front().host = master.host;
+    masters.back().uri.hosts.front().port = master.port;
+  }
+  co_return Error();
+}
+
 }  // namespace keyferry

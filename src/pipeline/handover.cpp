@@ -36,8 +36,8 @@ Task<Error> Handover::run(CutoverRequest request) {
   if (status_.state == CutoverStatus::State::committed) {
     std::string replaced;
     for (const auto& fence : fences_)
-      replaced += fmt::format("{}{} {}", replaced.empty() ? "" : ", ", fence->name(),
-                              fence->replaced());
+      replaced +=
+          fmt::format("{}{} {}", replaced.empty() ? "" : ", ", fence->name(), fence->replaced());
     log_info("cutover done: pause_ms={} fence=\"min-replicas-to-write was: {}\"", status_.pause_ms,
              replaced);
     co_return error;

@@ -218,8 +218,8 @@ Task<Error> ScanLink::sweep() {
     is_unheard = is_unheard || node->wanted_sweep() == Sweep::unheard;
     is_wanted = is_wanted || node->wanted_sweep() != Sweep::none;
   }
-  const bool is_allowed =
-      sink_.target_was_empty() || given_.snapshot_mirror || options_.source_scan_reconcile_s > 0;
+  const bool is_allowed = sink_.target_was_empty() || share_was_empty_ || given_.snapshot_mirror ||
+                          options_.source_scan_reconcile_s > 0;
   if (is_wanted && common_.rules.maps_places()) {
     co_return Error(
         Errc::history_lost,
@@ -297,6 +297,7 @@ void ScanLink::publish(TimePoint now) {
   s.commands_per_s = commands_per_s_;
   s.bytes_per_s = bytes_per_s_;
   s.reconnects = s.source_reconnects + s.target_reconnects;
+  s.limits = common_.rules.limits();
   s.memory_max_bytes = static_cast<std::uint64_t>(options_.limits_memory_max_bytes);
   s.spool_max_bytes =
       options_.spool_enabled ? static_cast<std::uint64_t>(options_.spool_max_bytes) : 0;

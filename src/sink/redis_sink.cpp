@@ -104,7 +104,7 @@ Task<Error> RedisSink::prepare() {
     if (error) co_return error;
     has_remains_ = false;
   }
-  if (!target_was_empty_ && has_keys)
+  if (!target_was_empty_ && has_keys && !is_shared)
     log_warn("the target already holds keys; those that the source does not have will stay");
   co_return Error();
 }

@@ -165,7 +165,8 @@ struct Filter::Rules {
   std::vector<ValueKind> row_kinds;  // of the command table: the type each command concerns
 
   bool passes_name(ByteView key) const {
-    return (!shard || is_ours(slot_of(key))) && (block.names.empty() || !block.names.matches(key)) &&
+    return (!shard || is_ours(slot_of(key))) &&
+           (block.names.empty() || !block.names.matches(key)) &&
            (allow.names.empty() || allow.names.matches(key));
   }
   bool is_ours(Slot slot) const { return slot >= shard->first && slot <= shard->last; }
@@ -228,8 +229,9 @@ Result<Filter> Filter::compile(const FilterOptions& options) {
   filter.selects_names_ =
       !rules->allow.names.empty() || !rules->block.names.empty() || rules->shard.has_value();
   filter.selects_databases_ = !rules->allow.databases.empty() || !rules->block.databases.empty();
-  filter.selects_keys_ = rules->shard.has_value() || any(rules->allow) || any(rules->block) || options.min_bytes > 0 ||
-                         options.max_bytes >= 0 || options.min_ttl_s > 0 || options.max_ttl_s >= 0;
+  filter.selects_keys_ = rules->shard.has_value() || any(rules->allow) || any(rules->block) ||
+                         options.min_bytes > 0 || options.max_bytes >= 0 || options.min_ttl_s > 0 ||
+                         options.max_ttl_s >= 0;
   filter.rules_ = std::move(rules);
   return filter;
 }

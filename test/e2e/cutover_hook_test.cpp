@@ -113,8 +113,8 @@ TEST(CutoverSample, GivesUpWhereAKeyDiffers) {
 struct OldSource {
   ServerRelease old = release("redis-6.0");
   RedisServer server{ServerOptions{old, {}, "", ""}};
-  std::string set = "redis-cli -p " + std::to_string(server.port()) +
-                    " CONFIG SET min-replicas-to-write ";
+  std::string set =
+      "redis-cli -p " + std::to_string(server.port()) + " CONFIG SET min-replicas-to-write ";
 };
 
 bool has_old_source() {

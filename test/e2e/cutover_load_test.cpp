@@ -18,6 +18,7 @@ class Counters {
           [this, &source, i, pause = std::chrono::microseconds(50'000'000LL * clients / per_s)] {
             try {
               RespClient client = source.client(Millis{30000});
+              auto next = std::chrono::steady_clock::now();
               while (!stopping_) {
                 for (int n = 0; n < 50; ++n)
                   client.append({"INCR", "counter:" + std::to_string(i)});
@@ -27,7 +28,7 @@ class Counters {
                   if (reply.is_error()) return;
                   *acknowledged_[static_cast<std::size_t>(i)] = reply.integer;
                 }
-                std::this_thread::sleep_for(pause);
+                std::this_thread::sleep_until(next += pause);
               }
             } catch (const std::runtime_error&) {
               // its connection was ended
@@ -43,6 +44,12 @@ class Counters {
     }
   }
   std::int64_t acknowledged(std::size_t i) const { return *acknowledged_[i]; }
+  std::int64_t all() const {
+    std::int64_t sum = 0;
+    for (const auto& one : acknowledged_)
+      sum += *one;
+    return sum;
+  }
   std::size_t size() const { return acknowledged_.size(); }
 
  private:
@@ -59,7 +66,10 @@ TEST(Cutover, UnderLoadLosesNothing) {
   link.run(source.uri(), target.uri(), {"--set", "cutover.on_switch=echo now > " + note});
   ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
   Counters counters(source, 4, 20'000);
-  std::this_thread::sleep_for(Millis{1500});
+  std::this_thread::sleep_for(Millis{1000});
+  const std::int64_t before = counters.all();
+  std::this_thread::sleep_for(Millis{1000});
+  const std::int64_t per_s = counters.all() - before;
 
   const Outcome done = command({"cutover", "--http", http_of(link)});
 
@@ -70,8 +80,10 @@ TEST(Cutover, UnderLoadLosesNothing) {
   ASSERT_NE(at, std::string::npos) << done.output;
   const int pause_ms = std::atoi(done.output.c_str() + at + 14);
   RecordProperty("pause_ms", pause_ms);
-  std::printf("pause: %d ms\n", pause_ms);
-  EXPECT_LT(pause_ms, 2000);
+  RecordProperty("writes_per_s", static_cast<int>(per_s));
+  std::printf("cutover at %d writes/s: held back for %d ms\n", static_cast<int>(per_s), pause_ms);
+  EXPECT_GT(per_s, 15'000);
+  EXPECT_LE(pause_ms, 250);
   EXPECT_EQ(read_file(note), "now\n");
   EXPECT_EQ(describe(compare(source, target)), "");
   for (std::size_t i = 0; i < counters.size(); ++i) {

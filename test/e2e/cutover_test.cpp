@@ -1,8 +1,8 @@
 // Handing over: whatever goes wrong before the fence leaves the source as it was. (Under load:
 // cutover_load_test.)
-#include <unistd.h>
-
 #include "e2e/cutover.hpp"
+
+#include <unistd.h>
 
 namespace keyferry::test {
 namespace {

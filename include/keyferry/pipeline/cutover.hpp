@@ -52,4 +52,8 @@ class SourceFence {
   bool is_paused_ = false;
 };
 
+// The masters of `source`, each reached by the first host of its address: itself, or all masters of
+// the cluster that it belongs to.
+Task<Error> find_masters(EndOptions source, std::vector<EndOptions>& masters);
+
 }  // namespace keyferry

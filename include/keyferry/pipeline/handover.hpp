@@ -32,7 +32,7 @@ struct HandoverLink {
   std::function<bool()> is_ending;
   std::function<void()> freeze;  // from now on nothing is applied
   std::function<void()> thaw;
-  const Transform* rules = nullptr;       // what travels and under which name
+  const Transform* rules = nullptr;  // what travels and under which name
   const TargetNodes* target = nullptr;
 };
 

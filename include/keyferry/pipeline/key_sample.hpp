@@ -36,8 +36,7 @@ class KeySample {
   };
   Task<Error> compare_source(Connection& source);
   Task<Error> compare_db(Connection& source, std::int32_t db, std::int64_t count);
-  Task<Error> pick(Connection& source, std::int32_t db, std::int64_t count,
-                   std::vector<Key>& keys);
+  Task<Error> pick(Connection& source, std::int32_t db, std::int64_t count, std::vector<Key>& keys);
   Task<Error> leave_out_large(Connection& source, std::vector<Key>& keys);
   Task<Error> read(Connection& connection, std::vector<Key>& keys);
   Task<Error> read_target(std::int32_t db, std::vector<Key>& keys);

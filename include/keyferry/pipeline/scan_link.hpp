@@ -45,6 +45,7 @@ class ScanLink {
   // the life of the link (scan_link.cpp)
   Task<Error> open_ends();
   Task<Error> open_source();
+  Task<Error> look_at_share();
   Task<Error> carry_out();
   Task<Error> steer();
   Task<Error> decide();
@@ -106,6 +107,7 @@ class ScanLink {
 
   Offset position_ = 0;
   bool opened_ = false;
+  bool share_was_empty_ = false;
   bool in_snapshot_ = true;
   bool sweeping_ = false;
   bool caught_up_ = false;
