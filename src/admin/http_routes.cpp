@@ -185,11 +185,13 @@ HttpReply HttpRoutes::stop(const Visit& visit) const {
   return control(visit, ControlVerb::stop, Phase::stopped);
 }
 
-// How it goes is in the status. A link that is not following its source has nothing to hand over.
+// How it goes is in the status. A link that is not following its source has nothing to hand over; a
+// scanned source has no offset to reach.
 HttpReply HttpRoutes::cutover(const Visit& visit) const {
   const Phase phase = visit.status->phase;
   const bool is_following = phase == Phase::steady || phase == Phase::catch_up;
-  if (!is_following || visit.status->cutover.is_running() || !cut_over) {
+  const bool is_possible = is_following && !visit.status->scan && cut_over;
+  if (!is_possible || visit.status->cutover.is_running()) {
     return {409U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
   }
   CutoverRequest request;

@@ -171,6 +171,7 @@ Task<Error> Handover::commit() {
     co_return with_context("fence", std::move(error));
   }
   status_.state = CutoverStatus::State::committed;
+  hook_.settle();
   co_return co_await switch_over();
 }
 
@@ -218,7 +219,7 @@ Task<void> Handover::lift() {
                fence->name(), error.what);
     }
   }
-  if (status_.state == CutoverStatus::State::committed || !hook_.is_in_force()) co_return;
+  if (!hook_.is_in_force()) co_return;
   const auto work = [this] { return hook_.undo(); };
   Error error = co_await run_in_pool(work);
   if (error) log_error("cutover: writes may still be held back: error=\"{}\"", error.what);

@@ -176,6 +176,10 @@ TEST(HttpRoutes, RefuseACutoverThatIsNone) {
   running.cutover.state = CutoverStatus::State::paused;
   site.publish(running);
   EXPECT_EQ(site.post("/cutover").status, 409U);
+  Status scanned = steady(0);
+  scanned.scan = ScanStatus();
+  site.publish(scanned);
+  EXPECT_EQ(site.post("/cutover").status, 409U);
   Status copying = steady(0);
   copying.phase = Phase::snapshot;
   site.publish(copying);

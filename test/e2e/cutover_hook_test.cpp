@@ -219,6 +219,25 @@ TEST(CutoverHook, IsUndoneWhenWeAreKilledMeanwhile) {
   target.sigcont();
 }
 
+// Whoever they start must not keep our connections open once we are gone.
+TEST(CutoverHook, GetsNoneOfOurConnections) {
+  if (!has_old_source()) GTEST_SKIP() << "no old server";
+  OldSource source;
+  RedisServer target(ServerOptions{source.old, {}, "", ""});
+  Keyferry link(KEYFERRY_BINARY);
+  const std::string seen = link.directory().file("seen");
+  const std::string look = "ls -l /proc/$$/fd";
+  link.run(source.server.uri(), target.uri(),
+           {"--set", "cutover.on_pause=" + look + " > " + seen + "; " + source.set + "99", "--set",
+            "cutover.on_unpause=true", "--set", "cutover.on_switch=" + look + " >> " + seen});
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+
+  EXPECT_EQ(command({"cutover", "--http", http_of(link)}).code, 0) << link.output();
+
+  EXPECT_NE(read_file(seen).find(" 1 -> "), std::string::npos);
+  EXPECT_EQ(read_file(seen).find("socket:"), std::string::npos) << read_file(seen);
+}
+
 // What hangs is ended with the pause; nothing waits for it for ever.
 TEST(CutoverHook, IsEndedWithThePause) {
   if (!has_old_source()) GTEST_SKIP() << "no old server";

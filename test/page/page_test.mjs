@@ -234,6 +234,11 @@ async function follows_a_scan(browser, source, target) {
   await until("a scanned link becomes steady", async () => /^(In sync|Following live)/.test(await text(page, "headline")) || await text(page, "headline"));
   await until("its throughput is shown", async () => /^[1-9][\d.]*( k)?\/s$/.test(await text(page, "rate")) || await text(page, "rate"));
   assert.equal(await text(page, "source"), "127.0.0.1:" + source.port);
+  assert.match(await text(page, "lag-bytes"), /^\d[\d,]* keys?$/);
+  assert.equal(await text(page, "lag-title"), "Lag, keys changed and not yet copied");
+  assert.notEqual(await page.locator("#lag-chart path.curve").getAttribute("d"), "M0 0");
+  assert.ok(await page.locator("#cutover").isDisabled());
+  done("its lag is told in keys, and what it cannot do is not offered");
   await writer.stop();
   await page.screenshot({ path: shots + "/scan-steady.png", fullPage: true });
   assert.deepEqual(complaints, []);

@@ -2,10 +2,11 @@
 // for sources that cannot hold back writes by themselves. Blocking: called through run_in_pool.
 #pragma once
 
-#include <cstdio>
-#include <memory>
 #include <string>
 
+#include <sys/types.h>
+
+#include "keyferry/base/bytes.hpp"
 #include "keyferry/base/error.hpp"
 #include "keyferry/base/time.hpp"
 
@@ -21,6 +22,9 @@ class PauseHook {
  public:
   PauseHook(std::string pause, std::string undo)
       : pause_(std::move(pause)), undo_(std::move(undo)) {}
+  ~PauseHook();
+  PauseHook(const PauseHook&) = delete;
+  PauseHook& operator=(const PauseHook&) = delete;
 
   bool is_given() const { return !pause_.empty(); }
   bool is_in_force() const { return is_in_force_; }
@@ -31,17 +35,17 @@ class PauseHook {
   // From here on our end undoes nothing: the source is about to be fenced.
   void release_guard();
   Error undo();
+  // The source is fenced: nothing will be undone any more.
+  void settle() { is_in_force_ = false; }
 
  private:
-  struct Close {
-    void operator()(std::FILE* pipe) const;
-  };
-
   Error start_guard();
+  Error end_guard(bool keeps);
 
   std::string pause_;
   std::string undo_;
-  std::unique_ptr<std::FILE, Close> guard_;
+  pid_t guard_ = -1;
+  int guard_input_ = -1;
   bool is_in_force_ = false;
 };
 
