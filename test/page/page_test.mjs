@@ -79,7 +79,7 @@ async function follows_a_link(browser, source, target) {
   await page.screenshot({ path: shots + "/snapshot.png" });
 
   const writer = await Writer.start(source.port);
-  await until("the link becomes steady", async () => /^(In sync|Following live)/.test(await text(page, "headline")) || await text(page, "headline"));
+  await until("the link becomes steady", async () => /^(In sync|Following live)/.test(await text(page, "headline")) || await text(page, "headline"), 120);
   assert.equal(await page.locator("#steps li[aria-current=step]").innerText(), "Steady");
   assert.match(await text(page, "snapshot-text"), /1,500,000 keys|1,5\d\d,\d\d\d keys/);
   await until("throughput is shown", async () => /^[1-9][\d.]*( k)?\/s$/.test(await text(page, "rate")) || await text(page, "rate"));
@@ -271,7 +271,7 @@ setTimeout(async () => {
   console.error("page: takes too long");
   await stop_all();
   process.exit(1);
-}, 200000).unref();
+}, 400000).unref();
 try {
   const source = await Redis.start(work);
   const target = await Redis.start(work);
