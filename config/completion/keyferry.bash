@@ -12,13 +12,14 @@ _keyferry() {
   case $previous in
     --config|--token-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     --stop-when) mapfile -t COMPREPLY < <(compgen -W 'never snapshot lag-zero' -- "$current"); return ;;
+    --verify) mapfile -t COMPREPLY < <(compgen -W sample -- "$current"); return ;;
     --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$current"); return ;;
     --source|--target) mapfile -t COMPREPLY < <(compgen -W 'redis:// rediss:// redis-sentinel:// unix:/// file:///' -- "$current"); return ;;
     --set)
       mapfile -t COMPREPLY < <(compgen -S = -W "$("${COMP_WORDS[0]}" config names 2>/dev/null)" -- "$current")
       compopt -o nospace 2>/dev/null
       return ;;
-    --http) return ;;
+    --http|--pause-timeout) return ;;
   esac
 
   local link='--config --source --target --http --stop-when --log-format --set --standby --restart --help'
@@ -28,7 +29,7 @@ _keyferry() {
     '') words='run check status drain pause resume stop cutover config inspect forget --help --version' ;;
     run|forget|'config show') words=$link ;;
     check) words="$link --json" ;;
-    cutover) words="$link --token-file --undo-fence" ;;
+    cutover) words="$link --token-file --pause-timeout --verify --undo-fence" ;;
     status) words="$client --watch --json" ;;
     drain|pause|resume|stop) words=$client ;;
     inspect) words='--json --help' ;;

@@ -48,7 +48,9 @@ _keyferry() {
   fi
   case $words[2] in
     run|forget) _arguments $link ;;
-    cutover) _arguments $link '--token-file[file with its token]:file:_files' '--undo-fence[let the source take writes again]' ;;
+    cutover) _arguments $link '--token-file[file with its token]:file:_files' \
+      '--pause-timeout[how long writes may be held back]:time:' '--verify[compare some keys meanwhile]:how:(sample)' \
+      '--undo-fence[let the source take writes again]' ;;
     check) _arguments $link '--json[the findings as JSON]' ;;
     status) _arguments $client '--watch[show it again each second]' '--json[the JSON of GET /status]' ;;
     drain|pause|resume|stop) _arguments $client ;;

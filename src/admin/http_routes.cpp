@@ -37,6 +37,19 @@ bool has_parameter(std::string_view query, std::string_view name) {
   return false;
 }
 
+// Calls `take` with name and value of each parameter until it returns what is wrong; that.
+template <class Take>
+std::string each_parameter(std::string_view query, Take take) {
+  while (!query.empty()) {
+    const std::string_view one = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), one.size() + 1));
+    const std::size_t equals = std::min(one.find('='), one.size());
+    std::string wrong = take(one.substr(0, equals), one.substr(std::min(equals + 1, one.size())));
+    if (!wrong.empty()) return wrong;
+  }
+  return {};
+}
+
 // A page of another site in the operator's browser can POST here too; browsers say so in Origin.
 // Behind a proxy that speaks TLS the scheme is https.
 bool is_from_another_site(const HttpRequest& request) {
@@ -172,14 +185,29 @@ HttpReply HttpRoutes::stop(const Visit& visit) const {
   return control(visit, ControlVerb::stop, Phase::stopped);
 }
 
-// How it goes is in the status. A link that is not following its source has nothing to hand over.
+// How it goes is in the status. A link that is not following its source has nothing to hand over; a
+// scanned source has no offset to reach.
 HttpReply HttpRoutes::cutover(const Visit& visit) const {
   const Phase phase = visit.status->phase;
   const bool is_following = phase == Phase::steady || phase == Phase::catch_up;
-  if (!is_following || visit.status->cutover.is_running()) {
+  const bool is_possible = is_following && !visit.status->scan && cut_over;
+  if (!is_possible || visit.status->cutover.is_running()) {
     return {409U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
   }
-  return control(visit, ControlVerb::cutover, phase);
+  CutoverRequest request;
+  const auto take = [&request](std::string_view name, std::string_view value) -> std::string {
+    if (name == "pause_timeout_ms") {
+      request.pause_timeout_ms = parse_integer(value);
+      const bool is_good = request.pause_timeout_ms && *request.pause_timeout_ms >= 1000;
+      return is_good ? "" : "pause_timeout_ms: milliseconds, 1000 at least";
+    }
+    request.verify_sample = name == "verify" && value == "sample";
+    return request.verify_sample ? "" : "there are pause_timeout_ms=N and verify=sample";
+  };
+  const std::string wrong = each_parameter(visit.query, take);
+  if (!wrong.empty()) return plain(400, wrong);
+  cut_over(request);
+  return {202U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
 }
 
 // Sizes as in the options; what is not named stays as it is. Answers with the new limits.
@@ -194,22 +222,20 @@ HttpReply HttpRoutes::limits(const Visit& visit) const {
       {"target_bytes_per_s", &RateChange::target_bytes_per_s, &RateLimits::target_bytes_per_s},
       {"source_bytes_per_s", &RateChange::source_bytes_per_s, &RateLimits::source_bytes_per_s}};
   RateChange change;
-  std::string_view query = visit.query;
-  if (query.empty())
+  if (visit.query.empty())
     return plain(400, "write /limits?target_ops_per_s=N and the like; 0 = no limit");
-  while (!query.empty()) {
-    const std::string_view one = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(query.size(), one.size() + 1));
-    const std::size_t equals = std::min(one.find('='), one.size());
-    const auto at =
-        std::find_if(std::begin(parameters), std::end(parameters),
-                     [&](const Parameter& each) { return each.name == one.substr(0, equals); });
+  const auto take = [&](std::string_view name, std::string_view text) -> std::string {
+    const auto at = std::find_if(std::begin(parameters), std::end(parameters),
+                                 [&](const Parameter& each) { return each.name == name; });
     if (at == std::end(parameters))
-      return plain(400, "there are target_ops_per_s, target_bytes_per_s and source_bytes_per_s");
-    const auto value = parse_size(one.substr(std::min(equals + 1, one.size())));
-    if (!value || *value < 0) return plain(400, std::string(at->name) + ": not a size");
+      return "there are target_ops_per_s, target_bytes_per_s and source_bytes_per_s";
+    const auto value = parse_size(text);
+    if (!value || *value < 0) return std::string(at->name) + ": not a size";
     change.*at->change = *value;
-  }
+    return {};
+  };
+  const std::string wrong = each_parameter(visit.query, take);
+  if (!wrong.empty()) return plain(400, wrong);
   const bool is_over =
       visit.status->phase == Phase::stopped || visit.status->phase == Phase::failed;
   if (is_over || !change_limits) return plain(409, "the link has ended");

@@ -73,6 +73,7 @@ json::value cutover(const CutoverStatus& of) {
       {"state", to_string(of.state)},
       {"attempt", of.attempt},
       {"pause_ms", of.pause_ms},
+      {"sampled_keys", of.sampled_keys},
       {"problem", of.problem.empty() ? json::value(nullptr) : json::value(of.problem)}};
 }
 

@@ -86,11 +86,17 @@ int check_command(const CommandLine& command_line, bool json) {
 
 namespace {
 
-Task<Error> lower_fence(const Options& options) {
+// Of every master, when the source is a cluster.
+Task<Error> lower_fences(const Options& options) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  SourceFence fence(executor, options.source);
-  Error error = co_await fence.open("");
-  if (!error) error = co_await fence.lower("0");
+  std::vector<EndOptions> masters;
+  Error error = co_await find_masters(options.source, masters);
+  for (std::size_t i = 0; i < masters.size() && !error; ++i) {
+    SourceFence fence(executor, masters[i]);
+    error = co_await fence.open("");
+    if (!error) error = co_await fence.lower("0");
+    if (error) error = with_context("source " + fence.name(), std::move(error));
+  }
   co_return error;
 }
 
@@ -102,7 +108,7 @@ int undo_fence_command(const CommandLine& command_line) {
     print_problems(options.error().what);
     return exit_code(options.error());
   }
-  Error error = run_alone(lower_fence(*options));
+  Error error = run_alone(lower_fences(*options));
   if (error) {
     print_problems(error.what);
     return exit_code(error);

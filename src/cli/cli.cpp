@@ -34,6 +34,8 @@ constexpr const char* examples = R"(Examples:
       connects to both ends, names every problem, changes nothing
   keyferry status --watch
       one screen about the link that runs here; drain, pause, resume and stop steer it
+  keyferry cutover --pause-timeout 5s --verify sample
+      hands over to the target: clients write there from then on
   keyferry config show --config keyferry.yaml
       every option, its value and where that comes from
   keyferry config import shake.toml > keyferry.yaml
@@ -148,6 +150,14 @@ void add_cutover(CLI::App& app, Arguments& to) {
       ->add_option("--token-file", to.client.token_file,
                    "File with its token [KEYFERRY_HTTP_TOKEN_FILE]")
       ->type_name("FILE");
+  cutover
+      ->add_option("--pause-timeout", to.client.pause_timeout,
+                   "How long writes may be held back at most, like 10s (cutover.pause_timeout_ms)")
+      ->type_name("TIME");
+  cutover
+      ->add_option("--verify", to.client.verify,
+                   "sample: compare some keys of both ends while writes are held back")
+      ->type_name("HOW");
   cutover->add_flag("--undo-fence", to.undo_fence,
                     "Only let the source take writes again (takes the options of run)");
   to.commands.push_back({cutover, [&to] {

@@ -10,6 +10,7 @@
 #include "keyferry/cli/cli.hpp"
 #include "keyferry/cli/http_client.hpp"
 #include "keyferry/cli/status_screen.hpp"
+#include "keyferry/config/rules.hpp"
 #include "keyferry/config/secret.hpp"
 
 namespace keyferry {
@@ -91,13 +92,38 @@ int control_command(const std::string& verb, const ClientOptions& options,
   return 0;
 }
 
+namespace {
+
+// What is asked for, as HTTP wants it: "cutover?pause_timeout_ms=10000&verify=sample".
+Result<std::string> cutover_path(const ClientOptions& options) {
+  std::string query;
+  if (!options.pause_timeout.empty()) {
+    const auto time = parse_ttl_policy("+" + options.pause_timeout);
+    if (!time || time->shift_ms < 1000)
+      return Error(Errc::usage, "--pause-timeout: write it like 10s or 1500ms; 1s at least");
+    query = fmt::format("?pause_timeout_ms={}", time->shift_ms);
+  }
+  if (options.verify.empty()) return "cutover" + query;
+  if (options.verify != "sample") return Error(Errc::usage, "--verify: there is only sample");
+  return fmt::format("cutover{}{}verify=sample", query, query.empty() ? '?' : '&');
+}
+
+void print_outcome(const CutoverOutcome& outcome) {
+  if (outcome.sampled_keys > 0) fmt::print("{} keys were compared, equal\n", outcome.sampled_keys);
+  fmt::print("writes were held back for {} ms\n", outcome.pause_ms);
+}
+
+}  // namespace
+
 int cutover_command(const ClientOptions& options, const Environment& environment) {
+  const Result<std::string> path = cutover_path(options);
+  if (!path) return fail(path.error());
   const Result<Server> server = find_server(options, environment);
   if (!server) return fail(server.error());
   const Result<std::string> before = read_status(*server, true);
   if (!before) return fail(before.error());
   const std::uint64_t earlier = cutover_outcome(*before).attempt;
-  if (const int code = control_command("cutover", options, environment); code != 0) return code;
+  if (const int code = control_command(*path, options, environment); code != 0) return code;
   std::string last;
   while (true) {
     const Result<std::string> status = read_status(*server, true);
@@ -111,7 +137,7 @@ int cutover_command(const ClientOptions& options, const Environment& environment
     std::fflush(stdout);
     last = outcome.state;
     if (outcome.state == "committed" && outcome.pause_ms > 0) {
-      fmt::print("writes were held back for {} ms\n", outcome.pause_ms);
+      print_outcome(outcome);
       if (outcome.problem.empty()) return 0;
     }
     if (!outcome.problem.empty()) return fail(Error(Errc::unreachable, outcome.problem));

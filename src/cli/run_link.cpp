@@ -52,7 +52,7 @@ Task<void> take_hangups(asio::signal_set& hangups) {
   }
 }
 
-void obey(AnyLink& pipeline, const Options& options, ControlVerb verb) {
+void obey(AnyLink& pipeline, ControlVerb verb) {
   switch (verb) {
     case ControlVerb::drain:
       return pipeline.drain();
@@ -62,10 +62,6 @@ void obey(AnyLink& pipeline, const Options& options, ControlVerb verb) {
       return pipeline.resume();
     case ControlVerb::stop:
       return pipeline.stop();
-    case ControlVerb::cutover:
-      if (!pipeline.cut_over(Millis(options.cutover_pause_timeout_ms)))
-        log_warn("cutover refused: the link is not following its source");
-      return;
   }
 }
 
@@ -160,8 +156,14 @@ int run_link(Options options) {
   admin_options.change_limits = [&loop, &pipeline](const RateChange& change) {
     asio::post(loop, [&pipeline, change] { pipeline.change_limits(change); });
   };
-  AdminServer admin(admin_options, board, [&loop, &pipeline, &options](ControlVerb verb) {
-    asio::post(loop, [&pipeline, &options, verb] { obey(pipeline, options, verb); });
+  admin_options.cut_over = [&loop, &pipeline](const CutoverRequest& request) {
+    asio::post(loop, [&pipeline, request] {
+      if (!pipeline.cut_over(request))
+        log_warn("cutover refused: the link is not following its source");
+    });
+  };
+  AdminServer admin(admin_options, board, [&loop, &pipeline](ControlVerb verb) {
+    asio::post(loop, [&pipeline, verb] { obey(pipeline, verb); });
     return true;
   });
   if (Error error = admin.start()) {

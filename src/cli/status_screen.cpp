@@ -162,6 +162,7 @@ CutoverOutcome cutover_outcome(const std::string& body) {
   out.state = text(field(cutover, "state"));
   out.attempt = count(field(cutover, "attempt"));
   out.pause_ms = static_cast<std::int64_t>(count(field(cutover, "pause_ms")));
+  out.sampled_keys = count(field(cutover, "sampled_keys"));
   out.problem = text(field(cutover, "problem"));
   return out;
 }

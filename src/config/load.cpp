@@ -83,6 +83,8 @@ class Loader {
     check_ends_differ();
     check_file_target();
     check_http();
+    check_shards();
+    check_cutover();
   }
 
   void collect_yaml(const std::string& path) {
@@ -188,6 +190,22 @@ class Loader {
     problem(place_of("http.listen"),
             "an address that others can reach needs http.token_file (or use 127.0.0.1, [::1] or "
             "localhost)");
+  }
+
+  // Other instances write to the same target.
+  void check_shards() {
+    const std::optional<Shard> shard = parse_shard(options_.filter.shard);
+    if (!shard || shard->of == 1 || options_.target_before == TargetBefore::keep) return;
+    problem(place_of("target.before"),
+            "with source.shards others fill the target as well: empty it before, and keep");
+  }
+
+  // What cannot be taken back would hold writes back for ever.
+  void check_cutover() {
+    if (options_.cutover_on_pause.empty() == options_.cutover_on_unpause.empty()) return;
+    const bool has_pause = !options_.cutover_on_pause.empty();
+    problem(place_of(has_pause ? "cutover.on_pause" : "cutover.on_unpause"),
+            fmt::format("needs cutover.{} beside it", has_pause ? "on_unpause" : "on_pause"));
   }
 
   std::string place_of(const std::string& name) { return origins_[name] + ": " + name; }

@@ -101,6 +101,14 @@ void add_source(Table& table) {
   table.push_back(boolean(
       "source.prefer_replica", [](Options& o) -> bool& { return o.source_prefer_replica; },
       "Scan mode: read a cluster from a replica of each master, where there is one."));
+  const auto check_shard = [](const std::string& text) -> std::string {
+    return text.empty() || parse_shard(text) ? ""
+                                             : "is not like 0/3: our number, from 0, and how many";
+  };
+  table.push_back(checked_option(
+      "source.shards", [](Options& o) -> std::string& { return o.filter.shard; }, check_shard,
+      "i/n, \"\" = all",
+      "Which part of a cluster's slots is ours where n instances share it; 0/n is the first."));
 }
 
 void add_scan(Table& table) {
@@ -320,6 +328,20 @@ void add_cutover(Table& table) {
   add_text(
       table, "cutover.on_switch", [](Options& o) -> std::string& { return o.cutover_on_switch; },
       "shell command", "What to run once the source is fenced, to send clients to the target.");
+  add_text(
+      table, "cutover.on_pause", [](Options& o) -> std::string& { return o.cutover_on_pause; },
+      "shell command",
+      "What holds back writes at a source without CLIENT PAUSE WRITE (before Redis 6.2); it has "
+      "cutover.pause_timeout_ms for that.");
+  add_text(
+      table, "cutover.on_unpause", [](Options& o) -> std::string& { return o.cutover_on_unpause; },
+      "shell command",
+      "What takes cutover.on_pause back; run when the cutover is given up, or when we are killed "
+      "before the source is fenced.");
+  table.push_back(integer_option(
+      "cutover.sample_keys", [](Options& o) -> std::int64_t& { return o.cutover_sample_keys; },
+      {1, 10000}, "keys",
+      "How many keys a cutover with verify=sample compares, per source master."));
 }
 
 void add_stop(Table& table) {

@@ -34,6 +34,25 @@ std::optional<SlotRange> parse_slot_range(std::string_view text) {
   return SlotRange{static_cast<std::uint16_t>(*first), static_cast<std::uint16_t>(*last)};
 }
 
+// redis-cli of Redis 7.0, clusterManagerCommandCreate: bounds are multiples of slots / masters,
+// rounded.
+SlotRange Shard::slots() const {
+  constexpr std::uint32_t slots = 16384;
+  const auto bound = [this](std::uint32_t i) { return (2 * i * slots + of) / (2U * of); };
+  return {static_cast<std::uint16_t>(bound(number)),
+          static_cast<std::uint16_t>(bound(number + 1U) - 1)};
+}
+
+std::optional<Shard> parse_shard(std::string_view text) {
+  constexpr std::int64_t most = 1000;  // masters that a cluster should have at most
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const auto number = parse_integer(text.substr(0, slash));
+  const auto of = parse_integer(text.substr(slash + 1));
+  if (!number || !of || *number < 0 || *of < 1 || *of > most || *number >= *of) return std::nullopt;
+  return Shard{static_cast<std::uint16_t>(*number), static_cast<std::uint16_t>(*of)};
+}
+
 const std::vector<std::string>& group_names() {
   static const std::vector<std::string> names = {
       "generic", "string", "bitmap", "hyperloglog", "list",   "set",    "sorted-set", "geo",

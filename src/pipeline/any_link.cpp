@@ -70,9 +70,9 @@ void AnyLink::resume() {
   if (replica_) replica_->resume();
 }
 
-bool AnyLink::cut_over(Millis pause_limit) {
+bool AnyLink::cut_over(const CutoverRequest& request) {
   if (scan_ || !replica_) return false;
-  return replica_->cut_over(pause_limit);
+  return replica_->cut_over(request);
 }
 
 void AnyLink::change_limits(const RateChange& change) {

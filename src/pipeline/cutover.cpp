@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "keyferry/pipeline/sink_status.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
@@ -12,13 +13,15 @@ constexpr Millis call_limit{2000};
 
 }  // namespace
 
-Task<Error> SourceFence::open(const std::string& replid) {
-  replid_ = replid;
+Task<Error> SourceFence::open(std::string replid) {
+  replid_ = std::move(replid);
   const HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
   Error error = co_await connection_.open(options_, host, "cutover");
   if (error) co_return error;
-  auto at = co_await offset();
-  if (!at && !replid.empty()) co_return at.error();
+  if (!replid_.empty()) {
+    auto at = co_await offset();
+    if (!at) co_return at.error();
+  }
   // Its name before Redis 5.0 is the second one.
   for (const char* name : {"min-replicas-to-write", "min-slaves-to-write"}) {
     Bytes get = make_command({"CONFIG", "GET", name});
@@ -35,14 +38,14 @@ Task<Error> SourceFence::open(const std::string& replid) {
 
 Task<Error> SourceFence::pause(Millis limit) {
   Bytes command = make_command({"CLIENT", "PAUSE", std::to_string(limit.count()), "WRITE"});
-  const TimePoint before = Clock::now();
   Error error = co_await must(std::move(command));
-  if (!error) pause_ends_ = before + limit;
+  // Without an answer it may hold all the same.
+  is_paused_ = !error.is(Errc::refused_by_peer);
   co_return error;
 }
 
 Task<Error> SourceFence::unpause() {
-  pause_ends_.reset();
+  if (!std::exchange(is_paused_, false)) co_return Error();
   Bytes command = make_command({"CLIENT", "UNPAUSE"});
   co_return co_await must(std::move(command));
 }
@@ -52,9 +55,9 @@ Task<Result<Offset>> SourceFence::offset() {
   auto reply = co_await connection_.call(std::move(command), call_limit);
   if (!reply) co_return reply.error();
   if (info_field(reply->text, "role") != "master")
-    co_return Error(Errc::unreachable, "the source is no master any more");
+    co_return Error(Errc::unreachable, "it is no master (any more); writes are paused at a master");
   if (info_field(reply->text, "master_replid") != replid_)
-    co_return Error(Errc::unreachable, "the source has another history now");
+    co_return Error(Errc::unreachable, "it has another history now");
   const ByteView text = info_field(reply->text, "master_repl_offset");
   Offset value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
@@ -63,8 +66,10 @@ Task<Result<Offset>> SourceFence::offset() {
 
 Task<Error> SourceFence::raise() {
   Bytes fence = make_command({"CONFIG", "SET", setting_, out_of_reach});
-  Error error = co_await must(std::move(fence));
-  if (error) co_return error;
+  co_return co_await must(std::move(fence));
+}
+
+Task<Error> SourceFence::end_clients() {
   Bytes kill = make_command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
   co_return co_await must(std::move(kill));
 }
@@ -74,15 +79,40 @@ Task<Error> SourceFence::lower(std::string min_replicas) {
   co_return co_await must(std::move(command));
 }
 
-Millis SourceFence::pause_left(TimePoint now) const {
-  if (!pause_ends_ || *pause_ends_ <= now) return Millis(0);
-  return Millis(elapsed_ms(now, *pause_ends_));
+std::string SourceFence::name() const {
+  return shown_host(options_.uri);
 }
 
 Task<Error> SourceFence::must(Bytes command) {
   auto reply = co_await connection_.call(std::move(command), call_limit);
   if (!reply) co_return reply.error();
   if (reply->is_error()) co_return Error(Errc::refused_by_peer, reply->text);
+  co_return Error();
+}
+
+Task<Error> find_masters(EndOptions source, std::vector<EndOptions>& masters) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  Connection connection(executor);
+  const HostPort host = source.uri.hosts.empty() ? HostPort() : source.uri.hosts.front();
+  Error error = co_await connection.open(source, host, "cutover");
+  if (error) co_return error;
+  Bytes info = make_command({"INFO", "cluster"});
+  auto reply = co_await connection.call(std::move(info), call_limit);
+  if (!reply) co_return reply.error();
+  masters.assign(1, source);
+  if (info_field(reply->text, "cluster_enabled") != "1") co_return Error();
+  Bytes ask = make_command({"CLUSTER", "SLOTS"});
+  auto slots = co_await connection.call(std::move(ask), call_limit);
+  if (!slots) co_return slots.error();
+  const auto map = parse_cluster_slots(*slots, connection.stream().remote_address());
+  if (!map) co_return map.error();
+  masters.clear();
+  for (const Endpoint& master : map->masters()) {
+    masters.push_back(source);
+    masters.back().uri.hosts.assign(1, HostPort());
+    masters.back().uri.hosts.front().host = master.host;
+    masters.back().uri.hosts.front().port = master.port;
+  }
   co_return Error();
 }
 

@@ -91,7 +91,18 @@ Task<Error> ScanLink::open_ends() {
     }
   }
   lag_.stream(history);
-  co_return Error();
+  co_return co_await look_at_share();
+}
+
+// Others write to the target as well (source.shards): what matters is whether our slots are empty.
+Task<Error> ScanLink::look_at_share() {
+  if (options_.filter.shard.empty()) co_return Error();
+  bool is_used = false;
+  Error error = co_await sink_.find_wanted_keys(is_used);
+  share_was_empty_ = !error && !is_used;
+  if (is_used && !given_.snapshot_mirror)
+    log_warn("our slots of the target hold keys; those that the source does not have will stay");
+  co_return error;
 }
 
 Task<Error> ScanLink::carry_out() {

@@ -95,12 +95,20 @@ Task<Error> ScanLink::ask_slots(Connection& connection, std::vector<ScanNode::Pl
     place.is_cluster = true;
     place.master = master;
     for (Slot slot = 0; slot < slot_count && !place.slot; ++slot) {
-      if (source_map_.owner_of(slot) == places.size() - 1) place.slot = slot;
+      const bool is_ours = common_.rules.transform().filter().on_slot(slot);
+      if (is_ours && source_map_.owner_of(slot) == places.size() - 1) place.slot = slot;
     }
   }
-  if (!options_.source_prefer_replica) co_return Error();
+  if (options_.source_prefer_replica) read_replicas(*reply, asked, places);
+  // Of masters without a slot of ours (source.shards) nothing is wanted.
+  std::erase_if(places, [](const ScanNode::Place& place) { return !place.slot; });
+  co_return Error();
+}
+
+void ScanLink::read_replicas(const RespValue& slots, const std::string& asked,
+                             std::vector<ScanNode::Place>& places) const {
   // [first, last, master, replica...], each [host, port, ...].
-  for (const RespValue& range : reply->items) {
+  for (const RespValue& range : slots.items) {
     if (range.items.size() < 4 || range.items[3].items.size() < 2) continue;
     const Slot first = static_cast<Slot>(range.items[0].integer);
     const std::uint16_t owner = source_map_.owner_of(first);
@@ -110,7 +118,6 @@ Task<Error> ScanLink::ask_slots(Connection& connection, std::vector<ScanNode::Pl
     places[owner].host.port = static_cast<std::uint16_t>(range.items[3].items[1].integer);
     places[owner].is_replica = true;
   }
-  co_return Error();
 }
 
 // A cluster changes: new masters are taken up, those that serve nothing are left.
@@ -211,8 +218,8 @@ Task<Error> ScanLink::sweep() {
     is_unheard = is_unheard || node->wanted_sweep() == Sweep::unheard;
     is_wanted = is_wanted || node->wanted_sweep() != Sweep::none;
   }
-  const bool is_allowed =
-      sink_.target_was_empty() || given_.snapshot_mirror || options_.source_scan_reconcile_s > 0;
+  const bool is_allowed = sink_.target_was_empty() || share_was_empty_ || given_.snapshot_mirror ||
+                          options_.source_scan_reconcile_s > 0;
   if (is_wanted && common_.rules.maps_places()) {
     co_return Error(
         Errc::history_lost,
@@ -290,6 +297,7 @@ void ScanLink::publish(TimePoint now) {
   s.commands_per_s = commands_per_s_;
   s.bytes_per_s = bytes_per_s_;
   s.reconnects = s.source_reconnects + s.target_reconnects;
+  s.limits = common_.rules.limits();
   s.memory_max_bytes = static_cast<std::uint64_t>(options_.limits_memory_max_bytes);
   s.spool_max_bytes =
       options_.spool_enabled ? static_cast<std::uint64_t>(options_.spool_max_bytes) : 0;

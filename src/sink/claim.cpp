@@ -42,12 +42,18 @@ void for_each_line(ByteView text, Use use) {
   }
 }
 
+// Instances that share a source have a link each.
 std::string link_of(const Options& options) {
-  if (!options.delivery_link.empty()) return options.delivery_link;
-  std::string address = options.source.uri.path;
-  for (const HostPort& host : options.source.uri.hosts)
-    address += fmt::format("{}:{},", host.host, host.port);
-  return link_name(address);
+  std::string name = options.delivery_link;
+  if (name.empty()) {
+    std::string address = options.source.uri.path;
+    for (const HostPort& host : options.source.uri.hosts)
+      address += fmt::format("{}:{},", host.host, host.port);
+    name = link_name(address);
+  }
+  if (const auto shard = parse_shard(options.filter.shard); shard && shard->of > 1)
+    name += fmt::format(".{}of{}", shard->number, shard->of);
+  return name;
 }
 
 }  // namespace

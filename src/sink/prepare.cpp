@@ -148,6 +148,16 @@ Task<Error> RedisSink::note_existing_keys() {
   co_return error;
 }
 
+Task<Error> RedisSink::find_wanted_keys(bool& found) {
+  std::uint64_t ignored = 0;
+  load_.one_is_enough = true;
+  Error error = co_await for_each_target_db(false, ignored);
+  load_.one_is_enough = false;
+  found = !load_.found.empty();
+  load_.found.clear();
+  co_return error;
+}
+
 Task<Error> RedisSink::remove_leftovers() {
   if (load_.found.empty()) co_return Error();
   std::uint64_t removed = 0;
@@ -214,6 +224,7 @@ Task<Error> RedisSink::scan_node(Endpoint node, std::int32_t db, bool remove,
       if (!reply) co_return reply.error();
       if (reply->is_error()) co_return Error(Errc::data_refused, "UNLINK: " + reply->text);
     }
+    if (load_.one_is_enough && !load_.found.empty()) co_return Error();
   } while (cursor != "0");
   co_return Error();
 }

@@ -89,11 +89,12 @@ Task<Error> RedisSink::prepare() {
   const std::optional<Record> left = remains();
   has_remains_ = left.has_value();
   target_was_empty_ = left && left->owns_target;
+  const bool is_shared = !options_.filter.shard.empty();  // with others that fill it now
   if (resumable()) co_return Error();
   bool has_keys = false;
   Error error = co_await nodes_.find_keys(has_keys, own_keys_in_target());
   if (error) co_return error;
-  if (!has_remains_) target_was_empty_ = !has_keys;
+  if (!has_remains_) target_was_empty_ = !has_keys && !is_shared;
   if (has_keys && !has_remains_ && options_.target_before == TargetBefore::must_be_empty) {
     co_return Error(Errc::usage, "the target holds keys, and target.before is must_be_empty");
   }
@@ -103,7 +104,7 @@ Task<Error> RedisSink::prepare() {
     if (error) co_return error;
     has_remains_ = false;
   }
-  if (!target_was_empty_)
+  if (!target_was_empty_ && has_keys && !is_shared)
     log_warn("the target already holds keys; those that the source does not have will stay");
   co_return Error();
 }

@@ -161,12 +161,15 @@ struct Filter::Rules {
   Side allow;
   Side block;
   FilterOptions limits;
+  std::optional<SlotRange> shard;    // of all slots, ours
   std::vector<ValueKind> row_kinds;  // of the command table: the type each command concerns
 
   bool passes_name(ByteView key) const {
-    return (block.names.empty() || !block.names.matches(key)) &&
+    return (!shard || is_ours(slot_of(key))) &&
+           (block.names.empty() || !block.names.matches(key)) &&
            (allow.names.empty() || allow.names.matches(key));
   }
+  bool is_ours(Slot slot) const { return slot >= shard->first && slot <= shard->last; }
   bool passes_database(std::int32_t db) const {
     return !block.databases.contains(db) &&
            (allow.databases.empty() || allow.databases.contains(db));
@@ -206,6 +209,8 @@ Result<Filter> Filter::compile(const FilterOptions& options) {
   rules->allow = compile_side(options.allow, "filter.allow", problems);
   rules->block = compile_side(options.block, "filter.block", problems);
   rules->limits = options;
+  const std::optional<Shard> shard = parse_shard(options.shard);
+  if (shard && shard->of > 1) rules->shard = shard->slots();
   for (const CommandInfo& info : all_commands())
     rules->row_kinds.push_back(kind_of_group(group_of(info)));
   find_contradictions(options, problems);
@@ -215,20 +220,28 @@ Result<Filter> Filter::compile(const FilterOptions& options) {
   const auto any = [](const Side& side) {
     return side.types.any() || side.groups.any() || !side.names.empty();
   };
-  filter.is_active_ = options != FilterOptions();
+  FilterOptions whole = options;
+  if (!rules->shard) whole.shard.clear();
+  filter.is_active_ = whole != FilterOptions();
   filter.judges_values_ = rules->allow.types.any() || rules->block.types.any() ||
                           options.min_bytes > 0 || options.max_bytes >= 0 ||
                           options.min_ttl_s > 0 || options.max_ttl_s >= 0;
-  filter.selects_names_ = !rules->allow.names.empty() || !rules->block.names.empty();
+  filter.selects_names_ =
+      !rules->allow.names.empty() || !rules->block.names.empty() || rules->shard.has_value();
   filter.selects_databases_ = !rules->allow.databases.empty() || !rules->block.databases.empty();
-  filter.selects_keys_ = any(rules->allow) || any(rules->block) || options.min_bytes > 0 ||
-                         options.max_bytes >= 0 || options.min_ttl_s > 0 || options.max_ttl_s >= 0;
+  filter.selects_keys_ = rules->shard.has_value() || any(rules->allow) || any(rules->block) ||
+                         options.min_bytes > 0 || options.max_bytes >= 0 || options.min_ttl_s > 0 ||
+                         options.max_ttl_s >= 0;
   filter.rules_ = std::move(rules);
   return filter;
 }
 
 FilterVerdict Filter::on_database(std::int32_t db) const {
   return rules_->passes_database(db) ? FilterVerdict() : drop(FilterReason::database);
+}
+
+bool Filter::on_slot(std::uint16_t slot) const {
+  return !rules_->shard || rules_->is_ours(slot);
 }
 
 FilterVerdict Filter::on_name(std::int32_t db, ByteView key) const {

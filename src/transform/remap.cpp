@@ -127,6 +127,7 @@ std::uint64_t Remap::fingerprint(const FilterOptions& filter, const TransformOpt
   append_rules(text, filter.block);
   text += fmt::format("{} {} {} {} ", filter.min_bytes, filter.max_bytes, filter.min_ttl_s,
                       filter.max_ttl_s);
+  if (!filter.shard.empty()) append_part(text, filter.shard);
   append_parts(text, transform.databases);
   append_parts(text, transform.database_prefix);
   append_parts(text, transform.key_prefix_replace);

@@ -146,6 +146,48 @@ TEST(HttpRoutes, RefuseLimitsThatAreNone) {
   EXPECT_EQ(changes, 0);
 }
 
+TEST(HttpRoutes, HandACutoverToTheLink) {
+  Site site;
+  std::vector<CutoverRequest> asked;
+  site.routes.cut_over = [&](const CutoverRequest& request) { asked.push_back(request); };
+  site.publish(steady(0));
+
+  EXPECT_EQ(site.post("/cutover").status, 202U);
+  EXPECT_EQ(site.post("/cutover?pause_timeout_ms=2500&verify=sample").status, 202U);
+
+  ASSERT_EQ(asked.size(), 2U);
+  EXPECT_EQ(asked[0].pause_timeout_ms, std::nullopt);
+  EXPECT_FALSE(asked[0].verify_sample);
+  EXPECT_EQ(asked[1].pause_timeout_ms, 2500);
+  EXPECT_TRUE(asked[1].verify_sample);
+}
+
+TEST(HttpRoutes, RefuseACutoverThatIsNone) {
+  Site site;
+  int asked = 0;
+  EXPECT_EQ(site.post("/cutover").status, 409U) << "nobody to hand it to";
+  site.routes.cut_over = [&](const CutoverRequest&) { ++asked; };
+  site.publish(steady(0));
+  for (const char* target :
+       {"/cutover?pause_timeout_ms=999", "/cutover?pause_timeout_ms=x", "/cutover?verify=all",
+        "/cutover?verify", "/cutover?pause=1", "/cutover?verify=sample&x=1"})
+    EXPECT_EQ(site.post(target).status, 400U) << target;
+  Status running = steady(0);
+  running.cutover.state = CutoverStatus::State::paused;
+  site.publish(running);
+  EXPECT_EQ(site.post("/cutover").status, 409U);
+  Status scanned = steady(0);
+  scanned.scan = ScanStatus();
+  site.publish(scanned);
+  EXPECT_EQ(site.post("/cutover").status, 409U);
+  Status copying = steady(0);
+  copying.phase = Phase::snapshot;
+  site.publish(copying);
+  EXPECT_EQ(site.post("/cutover").status, 409U);
+
+  EXPECT_EQ(asked, 0);
+}
+
 TEST(HttpRoutes, RefuseUnknownPaths) {
   Site site;
   for (const char* path : {"/nothing", "", "//status", "/status/", "/Status", "*", "/events/"}) {

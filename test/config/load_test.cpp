@@ -360,6 +360,26 @@ TEST_F(LoadOptions, RefusesWhatATargetFileDoesNotKnow) {
   EXPECT_NE(problems().find("a target file ends in .rdb, .resp or .jsonl"), std::string::npos);
 }
 
+TEST_F(LoadOptions, RefusesToEmptyATargetThatOthersFill) {
+  flags_.set = {"source.shards=0/3", "target.before=flush"};
+  EXPECT_EQ(problems(),
+            "--set: target.before: with source.shards others fill the target as well: empty it "
+            "before, and keep");
+  flags_.set = {"source.shards=0/3", "target.before=must_be_empty"};
+  EXPECT_NE(problems(), "");
+  flags_.set = {"source.shards=0/1", "target.before=flush"};
+  EXPECT_EQ(problems(), "");
+  flags_.set = {"source.shards=3/3"};
+  EXPECT_NE(problems().find("is not like 0/3"), std::string::npos) << problems();
+}
+
+TEST_F(LoadOptions, WantsBothHalvesOfAPause) {
+  flags_.set = {"cutover.on_pause=true"};
+  EXPECT_EQ(problems(), "--set: cutover.on_pause: needs cutover.on_unpause beside it");
+  flags_.set = {"cutover.on_unpause=true"};
+  EXPECT_EQ(problems(), "--set: cutover.on_unpause: needs cutover.on_pause beside it");
+}
+
 TEST_F(LoadOptions, NeverShowsASecret) {
   flags_.source = "redis://ann:hunter2@h:notaport";
   flags_.target = "file://:hunter2@h";

@@ -1,50 +1,16 @@
 // `keyferry check` finds each problem when it is provoked on real servers, and `run` refuses what
 // cannot work.
-#include "e2e/link.hpp"
+#include "e2e/check.hpp"
+
 #include "support/cluster.hpp"
 
 namespace keyferry::test {
 namespace {
 
-struct Outcome {
-  int code = -1;
-  std::string json;
-  std::string output;
-
-  // "warn", and what the finding says, with its advice; "absent" when there is none.
-  std::string verdict(const std::string& name) const { return field(name, "verdict"); }
-  std::string text(const std::string& name) const { return field(name, "text"); }
-  std::string advice(const std::string& name) const { return field(name, "advice"); }
-
- private:
-  std::string field(const std::string& name, const std::string& what) const {
-    std::string worst = "absent";
-    for (int i = 0;; ++i) {
-      const std::string at = "checks." + std::to_string(i) + ".";
-      const std::string found = json_field(json, at + "name");
-      if (found.empty()) return worst;
-      if (found == name && (worst == "absent" || json_field(json, at + "verdict") == "fail"))
-        worst = json_field(json, at + what);
-    }
-  }
-};
-
-Outcome check(const std::string& source, const std::string& target,
-              std::vector<std::string> more = {}) {
-  Keyferry program(KEYFERRY_BINARY);
-  std::vector<std::string> args = {"check", "--json", "--source", source, "--target", target};
-  args.insert(args.end(), more.begin(), more.end());
-  program.start(args);
-  Outcome out;
-  out.code = program.wait_exit(Millis{20000}).value_or(-1);
-  out.json = out.output = program.output();
-  return out;
-}
-
 TEST(Check, HealthyEndsPass) {
   RedisServer source = source_server({"--repl-backlog-size", "100mb"});
   RedisServer target = source_server();
-  const Outcome out = check(source.uri(), target.uri());
+  const CheckOutcome out = check(source.uri(), target.uri());
 
   EXPECT_EQ(out.code, 0) << out.output;
   EXPECT_EQ(json_field(out.json, "verdict"), "ok") << out.output;
@@ -62,10 +28,10 @@ TEST(Check, FindsDangerousSettingsOfTheSource) {
   live.dataset.keys = 500;
   live.commands_per_s = 3000;
   LiveWriter writer(source, live);
-  const Outcome out = check(source.uri(), target.uri());
+  const CheckOutcome out = check(source.uri(), target.uri());
   writer.stop();
   source.command({"CONFIG", "SET", "min-replicas-to-write", "1"});
-  const Outcome quiet = check(source.uri(), target.uri());
+  const CheckOutcome quiet = check(source.uri(), target.uri());
 
   EXPECT_EQ(out.code, 0) << out.output;
   EXPECT_EQ(out.verdict("source.backlog"), "warn") << out.output;
@@ -90,7 +56,8 @@ TEST(Check, FindsProblemsOfTheTarget) {
   RespClient client = source.client();
   client.must({"SELECT", "9"});
   client.must({"SET", "a", "1"});
-  const Outcome out = check(source.uri(), target.uri(), {"--set", "target.before=must_be_empty"});
+  const CheckOutcome out =
+      check(source.uri(), target.uri(), {"--set", "target.before=must_be_empty"});
 
   EXPECT_EQ(out.code, 1) << out.output;
   for (const char* name :
@@ -107,7 +74,7 @@ TEST(Check, FindsMissingRights) {
   RedisServer target =
       source_server({"--user", "writer", "on", ">pw", "~app:*", "~keyferry-check", "&*", "+@all",
                      "-restore", "-client|kill", "-client|list", "-watch"});
-  const Outcome out =
+  const CheckOutcome out =
       check("redis://reader:pw@" + source.address(), "redis://writer:pw@" + target.address(),
             {"--set", "source.mode=psync"});
 
@@ -134,20 +101,20 @@ TEST(Check, FindsEndsThatCannotBeUsed) {
   RedisServer orphan = source_server({"--replicaof", "127.0.0.1 " + std::to_string(free_port())});
   ASSERT_TRUE(wait_for(Millis{10000}, [&] { return replica.info("master_link_status") == "up"; }));
 
-  const Outcome family = check(master.uri(), replica.uri());
+  const CheckOutcome family = check(master.uri(), replica.uri());
   EXPECT_EQ(family.code, 1) << family.output;
   EXPECT_EQ(family.verdict("target.role"), "fail") << family.output;
   EXPECT_EQ(family.verdict("target.other_server"), "fail") << family.output;
 
-  const Outcome cut_off = check(orphan.uri(), master.uri());
+  const CheckOutcome cut_off = check(orphan.uri(), master.uri());
   EXPECT_EQ(cut_off.code, 1) << cut_off.output;
   EXPECT_EQ(cut_off.verdict("source.role"), "fail") << cut_off.output;
 
-  const Outcome from_replica = check(replica.uri(), orphan.uri());
+  const CheckOutcome from_replica = check(replica.uri(), orphan.uri());
   EXPECT_EQ(from_replica.verdict("source.role"), "warn") << from_replica.output;
 
-  const Outcome nobody = check("redis://127.0.0.1:" + std::to_string(free_port()),
-                               "redis://:wrong@" + master.address());
+  const CheckOutcome nobody = check("redis://127.0.0.1:" + std::to_string(free_port()),
+                                    "redis://:wrong@" + master.address());
   EXPECT_EQ(nobody.code, 3) << nobody.output;
   EXPECT_EQ(nobody.verdict("source.reach"), "fail") << nobody.output;
   EXPECT_EQ(nobody.verdict("target.reach"), "fail") << nobody.output;
@@ -157,7 +124,7 @@ TEST(Check, FindsEndsThatCannotBeUsed) {
 TEST(Check, LooksAtEveryMasterOfACluster) {
   RedisServer source = source_server();
   RedisCluster target;
-  const Outcome whole = check(source.uri(), target.uri());
+  const CheckOutcome whole = check(source.uri(), target.uri());
   EXPECT_EQ(whole.code, 0) << whole.output;
   EXPECT_EQ(whole.text("target.role"), "3 masters");
 
@@ -166,7 +133,7 @@ TEST(Check, LooksAtEveryMasterOfACluster) {
   client.must({"SET", "a", "1"});
   target.node(0).command({"CLUSTER", "DELSLOTS", "0"});
   target.node(1).command({"ACL", "SETUSER", "default", "-restore"});
-  const Outcome broken = check(source.uri(), target.uri(), {"--set", "spool.dir=/proc/none"});
+  const CheckOutcome broken = check(source.uri(), target.uri(), {"--set", "spool.dir=/proc/none"});
   EXPECT_EQ(broken.code, 1) << broken.output;
   EXPECT_EQ(broken.verdict("target.cluster"), "fail") << broken.output;
   EXPECT_EQ(broken.verdict("target.databases"), "fail") << broken.output;
@@ -184,7 +151,7 @@ TEST(Check, ComparesVersionsAndSaysWhatOldOnesCannotTell) {
   old_options.release = old;
   RedisServer source(young_options);
   RedisServer target(old_options);
-  const Outcome out = check(source.uri(), target.uri());
+  const CheckOutcome out = check(source.uri(), target.uri());
 
   EXPECT_EQ(out.verdict("target.types"), "warn") << out.output;
   EXPECT_NE(out.text("target.rights").find("cannot tell"), std::string::npos) << out.output;

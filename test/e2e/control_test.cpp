@@ -115,6 +115,35 @@ TEST(Control, StatusShowsOneScreen) {
   EXPECT_NE(gone.output.find("Connection refused"), std::string::npos) << gone.output;
 }
 
+TEST(Control, WatchShowsTheStatusUntilTheLinkIsGone) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+  Keyferry watch(KEYFERRY_BINARY);
+  watch.start({"status", "--watch", "--http", http_of(link)});
+  const auto screens = [&watch](const std::string& phase) {
+    const std::string shown = watch.output();
+    int count = 0;
+    for (std::size_t at = shown.find(phase); at != std::string::npos;
+         at = shown.find(phase, at + 1))
+      ++count;
+    return count;
+  };
+
+  EXPECT_TRUE(wait_for(Millis{5000}, [&] { return screens("  steady, synced") >= 2; }))
+      << watch.output();
+  link.http_post("/pause");
+  EXPECT_TRUE(wait_for(Millis{5000}, [&] { return screens("  paused") >= 1; })) << watch.output();
+  EXPECT_TRUE(watch.is_running());
+  EXPECT_EQ(watch.output().find('\x1b'), std::string::npos) << "no terminal, no control codes";
+  drain(link);
+
+  EXPECT_EQ(watch.wait_exit(Millis{5000}), 3);
+  EXPECT_NE(watch.output().find("Connection refused"), std::string::npos) << watch.output();
+}
+
 // Every place that a password or token could get out of.
 TEST(Secrets, AppearNowhere) {
   const std::string password = "Sw0rdf1sh";

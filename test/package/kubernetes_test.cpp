@@ -135,6 +135,31 @@ TEST(MigrationJob, FailsAtOnceWhereAPersonIsNeeded) {
   EXPECT_FALSE(has(rule["onExitCodes"]["values"], "3")) << "an end that could not be reached";
 }
 
+TEST(ShardsJob, CarriesWhatAPodNeeds) {
+  const YAML::Node job = of_kind("shards-job.yaml", "Job");
+  const YAML::Node pod = job["spec"]["template"]["spec"];
+  const YAML::Node container = named(pod["containers"], "keyferry");
+
+  check_pod(pod, container);
+  check_configuration(configuration("shards-job.yaml"), container);
+  EXPECT_EQ(configuration("shards-job.yaml").stop_when, StopWhen::lag_zero) << "a Job has to end";
+}
+
+// Every slot belongs to a pod: as many of them as the number behind the slash.
+TEST(ShardsJob, GivesEachPodItsShareOfTheSlots) {
+  const YAML::Node job = of_kind("shards-job.yaml", "Job");
+  const YAML::Node env = named(job["spec"]["template"]["spec"]["containers"], "keyferry")["env"];
+  const std::string shards = at(named(env, "KEYFERRY_SOURCE_SHARDS"), "value");
+
+  EXPECT_EQ(at(job, "spec.completionMode"), "Indexed");
+  EXPECT_EQ(at(job, "spec.parallelism"), at(job, "spec.completions")) << "or a share waits";
+  EXPECT_EQ(shards, "$(JOB_COMPLETION_INDEX)/" + at(job, "spec.completions"));
+  EXPECT_EQ(at(env[0], "name"), "JOB_COMPLETION_INDEX") << "named before it is referred to";
+  EXPECT_EQ(at(env[0], "valueFrom.fieldRef.fieldPath"),
+            "metadata.annotations['batch.kubernetes.io/job-completion-index']");
+  EXPECT_TRUE(parse_shard("2/" + at(job, "spec.completions")));
+}
+
 TEST(LinkStatefulSet, CarriesWhatAPodNeeds) {
   const YAML::Node pod =
       of_kind("link-statefulset.yaml", "StatefulSet")["spec"]["template"]["spec"];

@@ -21,13 +21,13 @@ async function until(claim, condition, limit_s = 30) {
   assert.fail(claim + ": " + last);
 }
 
-// What the page or the browser complains about. A refused verb (401) is one that the test provokes.
+// What the page or the browser complains about. A refused verb (400, 401) is one that the test provokes.
 function complaints_of(page) {
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {
     if (message.type() !== "error" && message.type() !== "warning") return;
-    if (/status of 401/.test(message.text())) return;
+    if (/status of 40[01]/.test(message.text())) return;
     complaints.push(message.text());
   });
   page.on("request", (request) => {
@@ -79,7 +79,7 @@ async function follows_a_link(browser, source, target) {
   await page.screenshot({ path: shots + "/snapshot.png" });
 
   const writer = await Writer.start(source.port);
-  await until("the link becomes steady", async () => /^(In sync|Following live)/.test(await text(page, "headline")) || await text(page, "headline"));
+  await until("the link becomes steady", async () => /^(In sync|Following live)/.test(await text(page, "headline")) || await text(page, "headline"), 120);
   assert.equal(await page.locator("#steps li[aria-current=step]").innerText(), "Steady");
   assert.match(await text(page, "snapshot-text"), /1,500,000 keys|1,5\d\d,\d\d\d keys/);
   await until("throughput is shown", async () => /^[1-9][\d.]*( k)?\/s$/.test(await text(page, "rate")) || await text(page, "rate"));
@@ -159,6 +159,32 @@ async function uses_buttons(page, link) {
   assert.ok(!await page.locator("#token").isVisible(), "the token is asked for once");
   await press(page, "yes");
   await until("resume works", async () => /^(In sync|Following|Catching)/.test(await text(page, "headline")));
+  await limits(page, link);
+}
+
+async function limits(page, link) {
+  const now = async () => (await (await fetch(link.url + "status")).json()).limits;
+  assert.equal(await text(page, "limit-text"), "No limits");
+  await press(page, "limits");
+  assert.ok(!await page.locator("#sample-row").isVisible());
+  await page.locator("#target_ops_per_s").fill("50000");
+  await page.locator("#target_bytes_per_s").fill("much");
+  await press(page, "yes");
+  await until("a limit that is none is told", async () => /target_bytes_per_s: not a size/.test(await text(page, "refusal")) || await text(page, "refusal"));
+  await page.locator("#target_bytes_per_s").fill("20MiB");
+  await page.screenshot({ path: shots + "/limits.png" });
+  await page.keyboard.press("Enter");
+  await until("limits are set, and shown", async () => {
+    const set = await now();
+    return set.target_ops_per_s === 50000 && set.target_bytes_per_s === 20971520 && set.source_bytes_per_s === 0
+        && /^Limited to 50,000 commands and keys\/s to the target, 20.*MiB\/s to the target$/.test(await text(page, "limit-text"))
+        || await text(page, "limit-text");
+  });
+  await press(page, "limits");
+  assert.equal(await page.locator("#target_ops_per_s").inputValue(), "50000");
+  for (const name of ["target_ops_per_s", "target_bytes_per_s"]) await page.locator("#" + name).fill("0");
+  await press(page, "yes");
+  await until("and lifted again", async () => await text(page, "limit-text") === "No limits");
 }
 
 async function drains(page, link) {
@@ -179,11 +205,44 @@ async function cuts_over(browser, source, target) {
   await until("without a token file none is asked for", async () => await page.locator("#cutover").isEnabled());
   assert.deepEqual(complaints, []);
   await press(page, "cutover");
+  await page.locator("#sample").check();
   await press(page, "yes");
   assert.equal(await link.ended, 0, link.text);
+  assert.match(link.text, /sampled keys are equal: keys=\d+/);
   const client = await Redis.connect(source.port);  // those from before were disconnected
   assert.match(await client.ask("SET", "after", "1"), /^-NOREPLICAS/);
   done("cut over fences the source and ends the link");
+  await page.close();
+}
+
+// A source that is scanned: it has no offsets and no snapshot, but the page has all there is.
+async function follows_a_scan(browser, source, target) {
+  await source.ask("CONFIG", "SET", "notify-keyspace-events", "AE");
+  const link = await keyferry(binary, work, source, target, ["--set", "source.mode=scan", "--set", "limits.target_ops_per_s=100000"]);
+  const page = await browser.newPage({ viewport: { width: 1180, height: 960 } });
+  page.origin = link.url;
+  const complaints = complaints_of(page);
+  await page.goto(link.url);
+  await until("a scan is shown while it runs", async () => {
+    const percent = Number(await page.locator("#snapshot-bar").getAttribute("aria-valuenow"));
+    return percent > 0 && percent < 100 && /^Scan: database 0, [\d.]+ % \u00b7 [\d,]+ of 300,000 keys/.test(await text(page, "snapshot-text"))
+        || await text(page, "snapshot-text");
+  });
+  await page.screenshot({ path: shots + "/scan.png" });
+  assert.match(await text(page, "limit-text"), /^Limited to 100,000 commands/);
+  const writer = await Writer.start(source.port);
+  await until("a scanned link becomes steady", async () => /^(In sync|Following live)/.test(await text(page, "headline")) || await text(page, "headline"));
+  await until("its throughput is shown", async () => /^[1-9][\d.]*( k)?\/s$/.test(await text(page, "rate")) || await text(page, "rate"));
+  assert.equal(await text(page, "source"), "127.0.0.1:" + source.port);
+  assert.match(await text(page, "lag-bytes"), /^\d[\d,]* keys?$/);
+  assert.equal(await text(page, "lag-title"), "Lag, keys changed and not yet copied");
+  assert.notEqual(await page.locator("#lag-chart path.curve").getAttribute("d"), "M0 0");
+  assert.ok(await page.locator("#cutover").isDisabled());
+  done("its lag is told in keys, and what it cannot do is not offered");
+  await writer.stop();
+  await page.screenshot({ path: shots + "/scan-steady.png", fullPage: true });
+  assert.deepEqual(complaints, []);
+  await drains(page, link);
   await page.close();
 }
 
@@ -212,7 +271,7 @@ setTimeout(async () => {
   console.error("page: takes too long");
   await stop_all();
   process.exit(1);
-}, 200000).unref();
+}, 400000).unref();
 try {
   const source = await Redis.start(work);
   const target = await Redis.start(work);
@@ -222,6 +281,9 @@ try {
   } else {
     await follows_a_link(browser, source, target);
     await cuts_over(browser, source, target);
+    const scanned = await Redis.start(work);
+    await scanned.ask("DEBUG", "POPULATE", "300000", "key", "32");
+    await follows_a_scan(browser, scanned, await Redis.start(work));
   }
 } finally {
   await browser.close();

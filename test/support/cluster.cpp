@@ -42,8 +42,10 @@ void RedisCluster::form(std::size_t masters) {
 }
 
 void RedisCluster::deal_slots(std::size_t master, std::size_t masters) {
+  // Rounded, as redis-cli --cluster create does.
   const auto bound = [masters](std::size_t i) {
-    return static_cast<int>(static_cast<std::size_t>(slot_count) * i / masters);
+    const auto slots = static_cast<std::size_t>(slot_count);
+    return static_cast<int>((2 * slots * i + masters) / (2 * masters));
   };
   // ADDSLOTS takes single slots and exists everywhere; ADDSLOTSRANGE only from Redis 7.0.
   Args add = {"CLUSTER", "ADDSLOTS"};

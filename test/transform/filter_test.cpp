@@ -158,5 +158,30 @@ TEST(CommandGroups, EveryCommandOfTheTableHasOne) {
     EXPECT_NE(group_of(info), of_modules) << info.name;
 }
 
+// Besides, not instead of, what is allowed by name.
+TEST(Filter, KeepsToTheSlotsOfItsShard) {
+  FilterOptions options;
+  options.shard = "0/2";  // slots 0 to 8191
+  options.allow.prefixes = {"app:", "{app:"};
+  const Filter filter = compiled(options);
+
+  EXPECT_TRUE(filter.is_active());
+  EXPECT_TRUE(filter.selects_keys());
+  EXPECT_TRUE(filter.on_slot(8191));
+  EXPECT_FALSE(filter.on_slot(8192));
+  EXPECT_TRUE(filter.on_name(0, "app:{b}").keeps());            // slot 3300
+  EXPECT_EQ(filter.on_name(0, "app:{a}").reason, Reason::key);  // slot 15495
+  EXPECT_FALSE(filter.on_name(0, "other:{b}").keeps());
+  EXPECT_EQ(judge(filter, {"DEL", "app:{a}", "app:{b}"}).kind, Kind::split);
+}
+
+TEST(Filter, OfTheOnlyShardHoldsNothingBack) {
+  FilterOptions options;
+  options.shard = "0/1";
+
+  EXPECT_FALSE(compiled(options).is_active());
+  EXPECT_TRUE(compiled(options).on_slot(16383));
+}
+
 }  // namespace
 }  // namespace keyferry

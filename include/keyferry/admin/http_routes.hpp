@@ -10,13 +10,16 @@
 
 namespace keyferry {
 
-enum class ControlVerb { drain, pause, resume, stop, cutover };
+enum class ControlVerb { drain, pause, resume, stop };
 // Hands a verb to the pipeline. Called on the admin thread, so it must only post to the pipeline's
 // executor; false when the link can no longer take it.
 using Control = std::function<bool(ControlVerb)>;
 
 // Hands new rate limits to the pipeline; called like Control.
 using ChangeLimits = std::function<void(const RateChange&)>;
+
+// Hands a cutover to the pipeline; called like Control.
+using CutOver = std::function<void(const CutoverRequest&)>;
 
 struct HttpRequest {
   std::string method;
@@ -44,6 +47,7 @@ class HttpRoutes {
              std::int64_t started_ms, std::string token = "");
 
   ChangeLimits change_limits;  // may be empty: there is nothing to limit
+  CutOver cut_over;            // may be empty: there is nothing to hand over
 
   HttpReply answer(const HttpRequest& request, std::int64_t now_ms) const;
 

@@ -12,6 +12,8 @@ struct ClientOptions {
   std::string token_file;  // "" = KEYFERRY_HTTP_TOKEN_FILE
   bool watch = false;
   bool json = false;
+  std::string pause_timeout;  // cutover: like 10s, 500ms; "" = as configured there
+  std::string verify;         // cutover: "sample" or ""
 };
 
 using Environment = std::map<std::string, std::string>;

@@ -16,6 +16,7 @@ struct CutoverOutcome {
   std::string state;
   std::uint64_t attempt = 0;
   std::int64_t pause_ms = 0;
+  std::uint64_t sampled_keys = 0;
   std::string problem;
 };
 CutoverOutcome cutover_outcome(const std::string& json);

@@ -119,6 +119,9 @@ struct Options {
   std::int64_t cutover_max_lag_bytes = std::int64_t{1024} * 1024;
   std::int64_t cutover_wait_s = 300;
   std::string cutover_on_switch;
+  std::string cutover_on_pause;
+  std::string cutover_on_unpause;
+  std::int64_t cutover_sample_keys = 100;
   StopWhen stop_when = StopWhen::never;
   StopThen stop_then = StopThen::exit;
   std::int64_t stop_stable_for_ms = 1000;

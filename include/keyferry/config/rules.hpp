@@ -30,6 +30,7 @@ struct FilterOptions {
   std::int64_t max_bytes = -1;  // -1: no limit, like below
   std::int64_t min_ttl_s = 0;
   std::int64_t max_ttl_s = -1;
+  std::string shard;  // source.shards: only its slots travel; "" = all
 
   bool operator==(const FilterOptions&) const = default;
 };
@@ -61,6 +62,16 @@ struct SlotRange {
   std::uint16_t last = 0;
 };
 std::optional<SlotRange> parse_slot_range(std::string_view text);
+
+// One of `of` instances that share a cluster, and its slots. The slots are cut the way redis-cli
+// cuts them among new masters, so that of as many instances as masters each has one; they depend on
+// nothing else, so whatever moves in the cluster, each key belongs to the same instance for ever.
+struct Shard {
+  std::uint16_t number = 0;  // from 0
+  std::uint16_t of = 1;
+  SlotRange slots() const;
+};
+std::optional<Shard> parse_shard(std::string_view text);  // "0/3"
 
 // The words of filter.*.groups (COMMAND DOCS' "group") and filter.*.types (the answers of TYPE).
 const std::vector<std::string>& group_names();

@@ -30,7 +30,7 @@ class AnyLink {
   void abort();
   void pause();
   void resume();
-  bool cut_over(Millis pause_limit);
+  bool cut_over(const CutoverRequest& request);
   void change_limits(const RateChange& change);
   bool reached_goal() const;
 

@@ -27,7 +27,7 @@ class Export {
   void abort();
   void pause();
   void resume();
-  bool cut_over(Millis) { return false; }
+  bool cut_over(const CutoverRequest&) { return false; }
   bool reached_goal() const { return reached_goal_; }
 
  private:

@@ -11,7 +11,6 @@
 
 #include "keyferry/base/rate.hpp"
 #include "keyferry/checkpoint/lag.hpp"
-#include "keyferry/pipeline/cutover.hpp"
 #include "keyferry/pipeline/observer.hpp"
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
@@ -23,6 +22,8 @@
 #include "keyferry/transform/transform.hpp"
 
 namespace keyferry {
+
+struct HandoverSource;
 
 class Pipeline {
  public:
@@ -47,10 +48,10 @@ class Pipeline {
 
   void change_limits(const RateChange& change);
 
-  // Hands over to the target: holds back the source's writes for at most `pause_limit`, waits until
-  // the target has everything, fences the source, ends. False when the link is in no state for it;
-  // the outcome is in the status.
-  bool cut_over(Millis pause_limit);
+  // Hands over to the target: holds back the source's writes, waits until the target has
+  // everything, fences the source, ends. False when the link is in no state for it; the outcome is
+  // in the status.
+  bool cut_over(const CutoverRequest& request);
 
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
@@ -118,10 +119,8 @@ class Pipeline {
   bool is_late(Offset from);
   Task<void> hand_back();
   // the cutover (switch.cpp)
-  Task<Error> carry_over(Millis pause_limit);
-  Task<Error> reach_cutover(SourceFence& fence);
-  Task<Error> reach_source(SourceFence& fence);
-  Task<Error> commit_cutover(SourceFence& fence);
+  Task<Error> carry_over(CutoverRequest request);
+  HandoverSource handover_source();
 
   // what the world sees (report.cpp)
   Task<Error> report();

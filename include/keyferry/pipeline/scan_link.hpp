@@ -45,6 +45,7 @@ class ScanLink {
   // the life of the link (scan_link.cpp)
   Task<Error> open_ends();
   Task<Error> open_source();
+  Task<Error> look_at_share();
   Task<Error> carry_out();
   Task<Error> steer();
   Task<Error> decide();
@@ -64,6 +65,8 @@ class ScanLink {
   // the source's nodes, and keys that are elsewhere (scan_nodes.cpp)
   Task<Error> find_places(std::vector<ScanNode::Place>& places);
   Task<Error> ask_slots(Connection& connection, std::vector<ScanNode::Place>& places);
+  void read_replicas(const RespValue& slots, const std::string& asked,
+                     std::vector<ScanNode::Place>& places) const;
   Task<Error> refresh_nodes();
   Task<Error> start_node(ScanNode::Place place);
   ScanNode* node_of(ByteView key);
@@ -105,6 +108,7 @@ class ScanLink {
 
   Offset position_ = 0;
   bool opened_ = false;
+  bool share_was_empty_ = false;
   bool in_snapshot_ = true;
   bool sweeping_ = false;
   bool caught_up_ = false;

@@ -37,6 +37,9 @@ class ScanRules {
 
   bool is_limited() const { return ops_.is_set() || bytes_.is_set() || source_.is_set(); }
   void change_limits(const RateChange& change);
+  RateLimits limits() const {
+    return {ops_.per_second(), bytes_.per_second(), source_.per_second()};
+  }
   void spend_target(std::int64_t ops, std::size_t bytes, TimePoint now);
   void spend_source(std::size_t bytes, TimePoint now);
   Millis wait(TimePoint now) const;

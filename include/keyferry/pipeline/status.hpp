@@ -65,12 +65,19 @@ struct RateChange {
   std::optional<std::int64_t> source_bytes_per_s;
 };
 
+// A cutover as it is asked for.
+struct CutoverRequest {
+  std::optional<std::int64_t> pause_timeout_ms;  // nullopt: cutover.pause_timeout_ms
+  bool verify_sample = false;                    // compare some keys of both ends in the pause
+};
+
 // The last cutover that was asked for.
 struct CutoverStatus {
   enum class State { none, waiting, paused, committed, failed };
   State state = State::none;
   std::uint64_t attempt = 0;  // counts those that were begun
   std::int64_t pause_ms = 0;  // how long writes were held back; known at the end
+  std::uint64_t sampled_keys = 0;
   std::string problem;
 
   bool is_running() const { return state == State::waiting || state == State::paused; }

@@ -159,6 +159,10 @@ class RedisSink {
   // Removes what the target held when the link began and the snapshot did not have
   // (snapshot.mirror).
   Task<Error> remove_leftovers();
+  // Whether the target holds a key that the rules let travel (nothing looks at these rules in
+  // target_was_empty). Looks through all of it if need be; once open, and before anything is
+  // written.
+  Task<Error> find_wanted_keys(bool& found);
   // Every expiry that was put off (command/expiry) becomes what it was meant to be.
   Task<Error> settle_expiries();
   // Gives the target back what open() changed for the time of the link (Valkey's import mode).
@@ -349,6 +353,7 @@ class RedisSink {
     bool alone = false;        // a part is under way that must be answered before the next one
     std::uint64_t losses = 0;  // told about
     Offset position = 0;
+    bool one_is_enough = false;  // of `found`
     // snapshot.mirror: what the target held at first, sorted, and which of it the snapshot has.
     std::vector<std::uint64_t> found;
     std::vector<bool> kept;

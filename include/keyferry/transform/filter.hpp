@@ -95,6 +95,8 @@ class Filter {
   // Only by database and name: all that a scan knows before it asks more.
   FilterVerdict on_name(std::int32_t db, ByteView key) const;
   FilterVerdict on_database(std::int32_t db) const;
+  // Whether keys of that slot may be ours at all (source.shards); other rules are not looked at.
+  bool on_slot(std::uint16_t slot) const;
   // `info`: its row, found or learnt; nullptr: only its database and name are judged. Commands
   // without keys (PUBLISH, FUNCTION, FLUSHALL, ...) are judged by their names alone.
   // split: `split_args` gives what remains.
