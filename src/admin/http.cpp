@@ -43,6 +43,7 @@ struct AdminServer::State {
             },
             resp_full) {
     routes.change_limits = options.change_limits;
+    routes.start_verify = options.start_verify;
   }
 
   RespTimeouts timeouts() const { return {options.client_timeout, options.resp_idle_timeout}; }

@@ -91,6 +91,29 @@ int control_command(const std::string& verb, const ClientOptions& options,
   return 0;
 }
 
+int verify_running(const std::string& query, const ClientOptions& options,
+                   const Environment& environment, VerifySummary& summary) {
+  const Result<Server> server = find_server(options, environment);
+  if (!server) return fail(server.error());
+  const Result<std::string> before = read_status(*server, true);
+  if (!before) return fail(before.error());
+  const std::uint64_t earlier = verify_outcome(*before).attempt;
+  const Result<HttpAnswer> answer =
+      http_call(server->address, "POST", "/verify?" + query, server->token);
+  if (!answer) return fail(answer.error());
+  if (answer->status != 202) {
+    return fail(Error(Errc::refused_by_peer, fmt::format("{} says no: {} {}", server->address,
+                                                         answer->status, answer->body)));
+  }
+  while (true) {
+    const Result<std::string> status = read_status(*server, true);
+    if (!status) return fail(status.error());
+    summary = verify_outcome(*status);
+    if (summary.attempt != earlier && !summary.running) return 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
 int cutover_command(const ClientOptions& options, const Environment& environment) {
   const Result<Server> server = find_server(options, environment);
   if (!server) return fail(server.error());

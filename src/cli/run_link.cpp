@@ -160,6 +160,12 @@ int run_link(Options options) {
   admin_options.change_limits = [&loop, &pipeline](const RateChange& change) {
     asio::post(loop, [&pipeline, change] { pipeline.change_limits(change); });
   };
+  admin_options.start_verify = [&loop, &pipeline, &options](const VerifyRequest& wanted) {
+    asio::post(loop, [&pipeline, &options, wanted] {
+      if (!pipeline.verify(merged(plan_of(options), wanted)))
+        log_warn("verify refused: the link is not following its source, or compares already");
+    });
+  };
   AdminServer admin(admin_options, board, [&loop, &pipeline, &options](ControlVerb verb) {
     asio::post(loop, [&pipeline, &options, verb] { obey(pipeline, options, verb); });
     return true;

@@ -262,7 +262,7 @@ void Pipeline::check_goal(TimePoint now) {
     reached = reached ||
               (low_lag_since_ && elapsed_ms(*low_lag_since_, now) >= options_.stop_stable_for_ms);
   }
-  if (!reached) return;
+  if (!reached || !is_verified()) return;
   log_info("lag is zero: applied_offset={} source_offset={}", watermark_.applied(),
            lag_.source_offset());
   reached_goal_ = true;
@@ -342,6 +342,7 @@ void Pipeline::finish(Error error) {
   if (kept_) kept_->close();
   psync_.stop();
   if (file_) file_->stop();
+  if (verifier_) verifier_->stop();
   observer_.stop();
   sink_.stop();
   copier_.stop();

@@ -20,6 +20,7 @@ struct AdminOptions {
   std::string token;        // what POST and SHUTDOWN must present; "" = POST is free to all
   std::int64_t ready_lag_bytes = 1024 * 1024;
   ChangeLimits change_limits;
+  StartVerify start_verify;
   Millis client_timeout{10'000};      // for one request or one reply
   Millis resp_idle_timeout{300'000};  // for the next command, unless subscribed
 };

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "keyferry/pipeline/status.hpp"
+#include "keyferry/verify/plan.hpp"
 
 namespace keyferry {
 
@@ -17,6 +18,9 @@ using Control = std::function<bool(ControlVerb)>;
 
 // Hands new rate limits to the pipeline; called like Control.
 using ChangeLimits = std::function<void(const RateChange&)>;
+
+// Has the link compare both ends; called like Control.
+using StartVerify = std::function<void(const VerifyRequest&)>;
 
 struct HttpRequest {
   std::string method;
@@ -44,6 +48,7 @@ class HttpRoutes {
              std::int64_t started_ms, std::string token = "");
 
   ChangeLimits change_limits;  // may be empty: there is nothing to limit
+  StartVerify start_verify;    // may be empty: there is nothing to compare
 
   HttpReply answer(const HttpRequest& request, std::int64_t now_ms) const;
 
@@ -64,6 +69,7 @@ class HttpRoutes {
   HttpReply stop(const Visit& visit) const;
   HttpReply cutover(const Visit& visit) const;
   HttpReply limits(const Visit& visit) const;
+  HttpReply verify(const Visit& visit) const;
   HttpReply control(const Visit& visit, ControlVerb verb, Phase next) const;
   bool is_fresh(const Visit& visit) const;
   bool is_authorized(const HttpRequest& request) const;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "keyferry/base/error.hpp"
+#include "keyferry/verify/summary.hpp"
 
 namespace keyferry {
 
@@ -19,5 +20,8 @@ struct CutoverOutcome {
   std::string problem;
 };
 CutoverOutcome cutover_outcome(const std::string& json);
+
+// The last comparison, or the one under way, likewise.
+VerifySummary verify_outcome(const std::string& json);
 
 }  // namespace keyferry

@@ -32,6 +32,7 @@ class AnyLink {
   void resume();
   bool cut_over(Millis pause_limit);
   void change_limits(const RateChange& change);
+  bool verify(const VerifyPlan& plan);
   bool reached_goal() const;
 
  private:

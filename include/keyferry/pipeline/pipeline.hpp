@@ -21,6 +21,7 @@
 #include "keyferry/source/psync.hpp"
 #include "keyferry/source/stream_decoder.hpp"
 #include "keyferry/transform/transform.hpp"
+#include "keyferry/verify/verifier.hpp"
 
 namespace keyferry {
 
@@ -51,6 +52,10 @@ class Pipeline {
   // the target has everything, fences the source, ends. False when the link is in no state for it;
   // the outcome is in the status.
   bool cut_over(Millis pause_limit);
+
+  // Compares both ends while the stream goes on, and repairs through it. False when the link is in no
+  // state for it; the outcome is in the status.
+  bool verify(const VerifyPlan& plan);
 
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
@@ -123,6 +128,11 @@ class Pipeline {
   Task<Error> reach_source(SourceFence& fence);
   Task<Error> commit_cutover(SourceFence& fence);
 
+  // comparing both ends (verify_link.cpp)
+  Task<Error> run_verify();
+  std::optional<Millis> verify_lag() const;
+  Task<Error> heal_keys(const KeyList& keys);
+  bool is_verified();
   // what the world sees (report.cpp)
   Task<Error> report();
   Phase phase() const;
@@ -192,6 +202,9 @@ class Pipeline {
   bool is_decoding_ = false;  // between pop and the hand-over to the sink
   bool paused_ = false;
   CutoverStatus cutover_;
+  std::unique_ptr<Verifier> verifier_;
+  VerifySummary verified_;        // how the last one ended
+  bool verified_at_end_ = false;  // stop.verify has been begun
   bool draining_ = false;  // received bytes are being applied, then the end
   bool drain_wanted_ = false;
   bool finished_ = false;
