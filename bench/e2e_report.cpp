@@ -47,9 +47,9 @@ bool is_of_keys(const std::string& scenario) {
 std::string object(const std::string& scenario, const Figures& figures) {
   std::string text;
   for (const Column& column : columns) {
-    const std::string name = *column.json != '\0'     ? column.json
-                             : is_of_keys(scenario)   ? "cpu_us_key"
-                                                      : "cpu_us_op";
+    const std::string name = *column.json != '\0'   ? column.json
+                             : is_of_keys(scenario) ? "cpu_us_key"
+                                                    : "cpu_us_op";
     const double value = figures.*column.value;
     text += fmt::format("{}\"{}\": {}", text.empty() ? "{" : ", ", name,
                         std::isfinite(value) ? fmt::format("{:.4f}", value) : "null");

@@ -16,8 +16,7 @@ struct VerifyRun {
 
   void start(const test::RedisServer& source, const test::RedisServer& target) {
     test::ProcessOptions options;
-    options.args = {binary,     "verify",     "--source", source.uri(),
-                    "--target", target.uri(), "--json"};
+    options.args = {binary, "verify", "--source", source.uri(), "--target", target.uri(), "--json"};
     options.output_file = folder.file("output");
     process_ = test::Process(options);
   }
@@ -31,7 +30,8 @@ struct VerifyRun {
 void copy(const test::RedisServer& source, test::RespClient& target) {
   target.must({"REPLICAOF", source.host(), std::to_string(source.port())});
   const auto is_up = [&] {
-    return test::info_field(target.must({"INFO", "replication"}).text, "master_link_status") == "up";
+    return test::info_field(target.must({"INFO", "replication"}).text, "master_link_status") ==
+           "up";
   };
   while (!is_up())
     std::this_thread::sleep_for(poll_interval);

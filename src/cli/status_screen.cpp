@@ -132,8 +132,7 @@ void verify(const json::value& status, Screen& out) {
                             : last.is_equal()       ? "equal"
                                                     : "DIFFERENT";
   out.line("verify", "{}  {} of {} keys  {} different  {} repaired", state, shown_count(last.keys),
-           shown_count(last.keys_total), shown_count(last.different()),
-           shown_count(last.repaired));
+           shown_count(last.keys_total), shown_count(last.different()), shown_count(last.repaired));
 }
 
 void shards(const json::value& status, Screen& out) {

@@ -77,7 +77,7 @@ Task<Error> tell_progress(const Verifier& verifier, Signal& over) {
 
 Task<Error> carry_out(Verifier& verifier, KeyRepair* repair, Signal& over) {
   Error error = co_await verifier.run();
-  if (repair != nullptr) repair->stop();
+  if (repair != nullptr) co_await repair->close();
   over.notify();
   co_return error;
 }

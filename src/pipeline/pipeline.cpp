@@ -1,6 +1,7 @@
 #include "keyferry/pipeline/pipeline.hpp"
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/verify/verifier.hpp"
 
 namespace keyferry {
 namespace {
@@ -32,6 +33,8 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
   if (options.source.uri.kind == Uri::Kind::file)
     file_.emplace(executor, options.source, budget_, intake_, source_);
 }
+
+Pipeline::~Pipeline() = default;
 
 Task<Error> Pipeline::run() {
   began_ = rate_at_ = logged_at_ = Clock::now();

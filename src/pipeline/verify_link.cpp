@@ -1,7 +1,9 @@
-// Pipeline: comparing both ends inside the running link. What differs becomes suspect, and is healed
-// as every suspect is: copied at a known offset, between the commands before it and those behind.
+// Pipeline: comparing both ends inside the running link. What differs becomes suspect, and is
+// healed as every suspect is: copied at a known offset, between the commands before it and those
+// behind.
 #include "keyferry/base/log.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
+#include "keyferry/verify/verifier.hpp"
 
 namespace keyferry {
 namespace {
@@ -41,6 +43,12 @@ Task<Error> Pipeline::run_verify() {
   co_return Error();
 }
 
+VerifySummary Pipeline::verify_summary() const {
+  VerifySummary out = verifier_ ? verifier_->summary() : verified_;
+  out.attempt = verified_.attempt;
+  return out;
+}
+
 std::optional<Millis> Pipeline::verify_lag() const {
   const auto lag_ms = lag_.lag_ms(Clock::now());
   if (!in_stream_ || !lag_ms || resume_) return std::nullopt;
@@ -54,8 +62,7 @@ Task<Error> Pipeline::heal_keys(const KeyList& keys) {
   for (std::size_t i = 0; i < keys.size(); ++i)
     sink_.suspects().add(keys[i].db, keys.name(i));
   const TimePoint begin = Clock::now();
-  while (!sink_.suspects().empty() && !finished_ &&
-         elapsed_ms(begin, Clock::now()) < heal_limit_ms)
+  while (!sink_.suspects().empty() && !finished_ && elapsed_ms(begin, Clock::now()) < heal_limit_ms)
     co_await halt_.wait_for(heal_poll_interval);
   co_return Error();
 }
@@ -71,9 +78,8 @@ bool Pipeline::is_verified() {
   }
   if (!verified_.is_equal()) {
     finish(Error(Errc::data_refused,
-                 fmt::format("stop.verify: {}", verified_.problem.empty()
-                                                    ? summary_json(verified_)
-                                                    : verified_.problem)));
+                 fmt::format("stop.verify: {}", verified_.problem.empty() ? summary_json(verified_)
+                                                                          : verified_.problem)));
     return false;
   }
   return true;

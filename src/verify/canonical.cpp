@@ -11,7 +11,7 @@ namespace {
 
 using rdb::Element;
 
-constexpr std::size_t footer_size = 10;    // u16 version, u64 checksum (rdb/dump)
+constexpr std::size_t footer_size = 10;     // u16 version, u64 checksum (rdb/dump)
 constexpr std::uint8_t counters_type = 19;  // the first stream type that has them (RDB 10)
 
 // Sums of plain checksums would cancel out; this spreads every bit over the whole word (the

@@ -19,10 +19,15 @@ Doubts::Verdict Doubts::settle(Doubt& doubt, const Reading& target, const Readin
   const KeyFinding then = judge(doubt.source, target, rules, now_ms);
   const KeyFinding now = judge(source, target, rules, now_ms);
   const bool was_unchanged = is_unchanged(doubt.source, source);
+  // A target that is stuck at an old value of a key which changes again and again is not equal.
+  const bool has_moved =
+      doubt.target.state != Reading::State::unreadable && !is_unchanged(doubt.target, target);
   doubt.source = source;
-  if (then == KeyFinding::equal || now == KeyFinding::equal) return Verdict::equal;
+  doubt.target = target;
+  if (now == KeyFinding::equal || (then == KeyFinding::equal && has_moved)) return Verdict::equal;
   if (!was_unchanged || now == KeyFinding::unknown) {
     doubt.strikes = 0;
+    doubt.finding = now;
     return ++doubt.changes >= schedule_.changes ? Verdict::changing : Verdict::again;
   }
   doubt.changes = 0;
@@ -71,8 +76,7 @@ void Doubts::remember(const Doubt& doubt) {
 
 Millis Doubts::next_due(TimePoint now) const {
   if (waiting_.empty()) return Millis(1000);
-  const auto left =
-      std::chrono::duration_cast<Millis>(waiting_.begin()->first - now) + Millis(1);
+  const auto left = std::chrono::duration_cast<Millis>(waiting_.begin()->first - now) + Millis(1);
   return std::clamp(left, Millis(1), Millis(1000));
 }
 

@@ -24,7 +24,7 @@ bool same_expiry(std::int64_t source_ms, std::int64_t target_ms, const JudgeRule
 }
 
 KeyFinding judge(const Reading& source, const Reading& target, const JudgeRules& rules,
-              std::int64_t now_ms) {
+                 std::int64_t now_ms) {
   using State = Reading::State;
   if (source.state == State::left_out) return KeyFinding::equal;
   if (source.state == State::unreadable || target.state != State::here) {
@@ -40,7 +40,8 @@ KeyFinding judge(const Reading& source, const Reading& target, const JudgeRules&
   if (source.digest.kind != target.digest.kind) return KeyFinding::type;
   const bool compares_values = rules.level != VerifyLevel::ttl;
   if (compares_values && !is_same(source.digest, target.digest)) return KeyFinding::value;
-  return same_expiry(source.expire_ms, target.expire_ms, rules) ? KeyFinding::equal : KeyFinding::ttl;
+  return same_expiry(source.expire_ms, target.expire_ms, rules) ? KeyFinding::equal
+                                                                : KeyFinding::ttl;
 }
 
 bool is_unchanged(const Reading& before, const Reading& now) {

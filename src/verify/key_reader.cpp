@@ -85,7 +85,8 @@ Task<Error> KeyReader::try_to_read(const KeyList& keys) {
     Error error = co_await open(*node);
     if (error) co_return error;
   }
-  if (level_ == VerifyLevel::exists || level_ == VerifyLevel::ttl) co_return co_await ask_facts(keys);
+  if (level_ == VerifyLevel::exists || level_ == VerifyLevel::ttl)
+    co_return co_await ask_facts(keys);
   KeyRequest::Limits limits;
   limits.big_bytes = big_bytes;
   for (const auto& node : nodes_) {
@@ -309,7 +310,8 @@ Task<Error> KeyReader::take_facts(Node& node) {
       co_return Error(Errc::unreachable, "no PEXPIRETIME");  // tried again without
     }
     if (token.integer == -2) look.state = KeyLook::State::gone;
-    if (token.integer >= 0) look.expire_ms = ways_.pexpiretime ? token.integer : now_ms + token.integer;
+    if (token.integer >= 0)
+      look.expire_ms = ways_.pexpiretime ? token.integer : now_ms + token.integer;
   }
   co_return Error();
 }
@@ -349,7 +351,8 @@ Task<Error> KeyReader::write(Node& node, const Bytes& wire) {
 // The server lacks or forbids a command: tried again without it, where that is possible.
 Error KeyReader::narrow(Node& node) {
   const ReadWays& now = node.request.ways();
-  const bool is_narrower = ways_.memory_usage != now.memory_usage || ways_.pexpiretime != now.pexpiretime;
+  const bool is_narrower =
+      ways_.memory_usage != now.memory_usage || ways_.pexpiretime != now.pexpiretime;
   ways_.memory_usage = ways_.memory_usage && now.memory_usage;
   ways_.pexpiretime = ways_.pexpiretime && now.pexpiretime;
   const bool may_try_again = is_narrower || node.request.may_try_again();

@@ -29,8 +29,8 @@ Task<Error> KeyPlaces::ask(HostPort seed) {
   auto info = co_await connection.call(std::move(command), limit);
   if (!info) co_return info.error();
   if (info->is_error()) co_return Error(Errc::refused_by_peer, "INFO: " + info->text);
-  const bool is_cluster = info_field(info->text, "cluster_enabled") == "1" &&
-                          options_.topology != Topology::standalone;
+  const bool is_cluster =
+      info_field(info->text, "cluster_enabled") == "1" && options_.topology != Topology::standalone;
   if (!is_cluster) {
     hosts_.assign(1, seed);
     is_cluster_ = false;

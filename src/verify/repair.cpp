@@ -37,6 +37,12 @@ Task<Error> KeyRepair::open() {
   co_return error;
 }
 
+// Behind the last copy, which has been answered.
+Task<void> KeyRepair::close() {
+  co_await sink_.restore_target();
+  sink_.stop();
+}
+
 // Its connections have the link's name and another instance's token in theirs (sink/claim).
 Task<Error> KeyRepair::refuse_beside_link() {
   const std::string& ours = options_.target.client_name;

@@ -33,8 +33,8 @@ const char* kind_name(ValueKind kind) {
 std::string side(const Reading& reading, VerifyLevel level) {
   if (reading.state != Reading::State::here) return "null";
   if (level == VerifyLevel::exists) return "{}";
-  std::string out = fmt::format("{{\"type\":\"{}\",\"expire_ms\":{}", kind_name(reading.digest.kind),
-                                reading.expire_ms);
+  std::string out = fmt::format("{{\"type\":\"{}\",\"expire_ms\":{}",
+                                kind_name(reading.digest.kind), reading.expire_ms);
   if (level != VerifyLevel::ttl) out += fmt::format(",\"digest\":\"{:016x}\"", reading.digest.hash);
   return out + "}";
 }
@@ -75,10 +75,10 @@ std::string difference_line(const DifferenceReport& report, VerifyLevel level) {
 
 std::string summary_table(const VerifySummary& s) {
   const double rate = s.seconds > 0 ? static_cast<double>(s.keys) / s.seconds : 0;
-  std::string out =
-      fmt::format("compared   {} keys of the source, {} of the target, level {}, in {} ({} keys/s)\n",
-                  shown_count(s.keys), shown_count(s.target_keys), s.level,
-                  shown_duration(s.seconds), shown_rate(rate));
+  std::string out = fmt::format(
+      "compared   {} keys of the source, {} of the target, level {}, in {} ({} keys/s)\n",
+      shown_count(s.keys), shown_count(s.target_keys), s.level, shown_duration(s.seconds),
+      shown_rate(rate));
   for (std::size_t i = 0; i < difference_kinds; ++i) {
     out += fmt::format("{:<10} {}\n", to_string(static_cast<KeyFinding>(i)),
                        shown_count(s.differences[i]));
@@ -101,8 +101,9 @@ std::string summary_json(const VerifySummary& s) {
       s.attempt, s.running, s.level, s.is_equal(), s.seconds, s.keys, s.keys_total, s.target_keys);
   for (std::size_t i = 0; i < difference_kinds; ++i)
     out += fmt::format(",\"{}\":{}", to_string(static_cast<KeyFinding>(i)), s.differences[i]);
-  out += fmt::format(",\"doubts\":{},\"looks\":{},\"changing\":{},\"unreadable\":{},\"repaired\":{}",
-                     s.doubts, s.looks, s.changing, s.unreadable, s.repaired);
+  out +=
+      fmt::format(",\"doubts\":{},\"looks\":{},\"changing\":{},\"unreadable\":{},\"repaired\":{}",
+                  s.doubts, s.looks, s.changing, s.unreadable, s.repaired);
   return out + fmt::format(",\"problem\":{}}}",
                            s.problem.empty() ? "null" : quoted(escaped(s.problem, key_bytes_max)));
 }
@@ -112,7 +113,8 @@ std::string progress_text(const VerifySummary& s) {
   std::string out = fmt::format("compared={} of={} keys_per_s={} different={} doubts={}", s.keys,
                                 s.keys_total, shown_rate(rate), s.different(), s.doubts);
   if (rate > 0 && s.keys_total > s.keys)
-    out += fmt::format(" eta=\"{}\"", shown_duration(static_cast<double>(s.keys_total - s.keys) / rate));
+    out += fmt::format(" eta=\"{}\"",
+                       shown_duration(static_cast<double>(s.keys_total - s.keys) / rate));
   return out;
 }
 

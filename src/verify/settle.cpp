@@ -59,22 +59,21 @@ void Verifier::judge_key(const Page& page, std::size_t i, const KeyLook& source,
                              is_same_dump(source.payload, target.payload);
   if (is_same_value && same_expiry(source.expire_ms, target.expire_ms, rules_)) return;
   const bool is_big = source.state == State::big || target.state == State::big;
-  if (is_big) return doubt(db, key, KeyFinding::unknown, Reading(), true);
-  const std::int64_t now_ms = unix_now_ms();
-  const Reading ours = reading_of(source, now_ms);
-  const KeyFinding finding = judge(ours, reading_of(target, now_ms), rules_, now_ms);
-  if (finding != KeyFinding::equal) doubt(db, key, finding, ours);
+  Doubt what;
+  what.is_big = is_big;
+  if (!is_big) {
+    const std::int64_t now_ms = unix_now_ms();
+    what.source = reading_of(source, now_ms);
+    what.target = reading_of(target, now_ms);
+    what.finding = judge(what.source, what.target, rules_, now_ms);
+  }
+  if (what.finding != KeyFinding::equal) doubt(db, key, std::move(what));
 }
 
-void Verifier::doubt(std::int32_t db, ByteView key, KeyFinding finding, const Reading& source,
-                     bool is_big) {
-  Doubt one;
-  one.db = db;
-  one.key.assign(key);
-  one.finding = finding;
-  one.source = source;
-  one.is_big = is_big;
-  doubts_.add(std::move(one), Clock::now(), lag_now());
+void Verifier::doubt(std::int32_t db, ByteView key, Doubt what) {
+  what.db = db;
+  what.key.assign(key);
+  doubts_.add(std::move(what), Clock::now(), lag_now());
   doubt_ready_.notify();
 }
 

@@ -90,7 +90,8 @@ Error Verifier::compile_rules() {
   if (!compiled) return compiled.error();
   transform_ = std::move(*compiled);
   if (transform_.has_script())
-    return {Errc::usage, "what a script makes of the data cannot be compared (transform.script.file)"};
+    return {Errc::usage,
+            "what a script makes of the data cannot be compared (transform.script.file)"};
   if (transform_.filter().judges_values() && !compares_values()) {
     log_info("verify: level digest, since the filter looks at values");
     plan_.level = VerifyLevel::digest;
@@ -351,9 +352,9 @@ Task<Error> Verifier::sweep_page(KeyReader& source, std::int32_t db, const RespV
     bool is_known = false;
     for (std::size_t i = at; i < end; ++i)
       is_known = is_known || (*looks)[i].state == KeyLook::State::here;
-    Reading gone;
-    gone.state = Reading::State::gone;
-    if (!is_known) doubt(origins[at].db, origins.name(at), KeyFinding::extra, gone);
+    Doubt what;
+    what.source.state = Reading::State::gone;
+    if (!is_known) doubt(origins[at].db, origins.name(at), std::move(what));
     at = end;
   }
   co_return Error();

@@ -155,9 +155,8 @@ inline VerifyOutput read_verify(const std::string& output) {
     begin = end + 1;
     if (line.rfind("{\"attempt\"", 0) == 0) out.summary = line;
     if (line.rfind("{\"kind\"", 0) != 0) continue;
-    out.told_twice =
-        !out.found.emplace(json_field(line, "key"), json_field(line, "kind")).second ||
-        out.told_twice;
+    out.told_twice = !out.found.emplace(json_field(line, "key"), json_field(line, "kind")).second ||
+                     out.told_twice;
   }
   return out;
 }

@@ -86,7 +86,9 @@ TEST_F(VerifyTest, LevelsSeeWhatTheySay) {
   }
   const Seeded all = {{"value", "value"}, {"ttl", "ttl"}, {"missing", "missing"}};
 
-  EXPECT_EQ(unlike({{"missing", "missing"}}, read_verify(verify_again({"--level", "exists"}).output).found), "");
+  EXPECT_EQ(unlike({{"missing", "missing"}},
+                   read_verify(verify_again({"--level", "exists"}).output).found),
+            "");
   EXPECT_EQ(unlike({{"missing", "missing"}, {"ttl", "ttl"}},
                    read_verify(verify_again({"--level", "ttl"}).output).found),
             "");
@@ -142,10 +144,11 @@ TEST_F(VerifyTest, FollowsFilterAndMapping) {
       to.send({"RPUSH", "in:list:" + std::to_string(i), "v"});
     }
   }
-  const std::vector<std::string> rules = {
-      "--set", "filter.allow.prefixes=[\"in:\"]", "--set", "filter.block.types=[list]",
-      "--set", "databases.map={0: 3}",           "--set", "transform.key_prefix.add=new:",
-      "--set", "transform.ttl=+10s"};
+  const std::vector<std::string> rules = {"--set", "filter.allow.prefixes=[\"in:\"]",
+                                          "--set", "filter.block.types=[list]",
+                                          "--set", "databases.map={0: 3}",
+                                          "--set", "transform.key_prefix.add=new:",
+                                          "--set", "transform.ttl=+10s"};
   copy(target_.uri(), rules);
   EXPECT_EQ(verify_again(rules).code, 0) << verify_again(rules).output;
   {

@@ -115,8 +115,7 @@ TEST(Remap, KnowsWhereANameCanComeFrom) {
   EXPECT_EQ(origins_of(options, 0, "a"), Names{});
   EXPECT_EQ(origins_of(options, 0, "new:a"), (Names{"0 a", "0 old:a"}));
   EXPECT_EQ(origins_of(options, 0, "new:x:a"), Names{}) << "x: would have become y:";
-  EXPECT_EQ(origins_of(options, 0, "new:y:a"),
-            (Names{"0 old:x:a", "0 old:y:a", "0 x:a", "0 y:a"}));
+  EXPECT_EQ(origins_of(options, 0, "new:y:a"), (Names{"0 old:x:a", "0 old:y:a", "0 x:a", "0 y:a"}));
 
   options = TransformOptions();
   options.databases = {{"1", "0"}, {"2", "5"}};

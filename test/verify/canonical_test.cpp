@@ -23,8 +23,8 @@ bool same(const Bytes& a, const Bytes& b) {
 
 TEST(Canonical, EncodingsOfOneValueAreTheSame) {
   const Bytes packed_set = dump(20, rdb::test::string(listpack({lp_text("b"), lp_text("a")})));
-  const Bytes packed_hash =
-      dump(16, rdb::test::string(listpack({lp_text("f"), lp_text("1"), lp_text("g"), lp_text("2")})));
+  const Bytes packed_hash = dump(
+      16, rdb::test::string(listpack({lp_text("f"), lp_text("1"), lp_text("g"), lp_text("2")})));
 
   EXPECT_TRUE(same(dump_of(2, {"a", "b"}), packed_set));
   EXPECT_TRUE(same(dump_of(4, {"g", "2", "f", "1"}), packed_hash));
@@ -39,14 +39,11 @@ TEST(Canonical, EveryElementCounts) {
     const char* what;
     Bytes other;
   };
-  const Case cases[] = {{"head", dump_of(1, {"x", "b", "c"})},
-                        {"middle", dump_of(1, {"a", "x", "c"})},
-                        {"tail", dump_of(1, {"a", "b", "x"})},
-                        {"one less", dump_of(1, {"a", "b"})},
-                        {"one more", dump_of(1, {"a", "b", "c", "c"})},
-                        {"order", dump_of(1, {"b", "a", "c"})},
-                        {"where one ends", dump_of(1, {"ab", "", "c"})},
-                        {"type", dump_of(2, {"a", "b", "c"})}};
+  const Case cases[] = {
+      {"head", dump_of(1, {"x", "b", "c"})},           {"middle", dump_of(1, {"a", "x", "c"})},
+      {"tail", dump_of(1, {"a", "b", "x"})},           {"one less", dump_of(1, {"a", "b"})},
+      {"one more", dump_of(1, {"a", "b", "c", "c"})},  {"order", dump_of(1, {"b", "a", "c"})},
+      {"where one ends", dump_of(1, {"ab", "", "c"})}, {"type", dump_of(2, {"a", "b", "c"})}};
 
   for (const Case& one : cases)
     EXPECT_FALSE(same(list, one.other)) << one.what;

@@ -41,10 +41,20 @@ TEST_F(DoubtsTest, WhatDiffersAgainAndAgainIsDifferent) {
   EXPECT_EQ(doubt.finding, KeyFinding::value);
 }
 
-TEST_F(DoubtsTest, WhatTheSourceHadAWhileAgoIsEqual) {
+TEST_F(DoubtsTest, ATargetThatHasComeToWhatTheSourceHadIsEqual) {
   Doubt doubt = key("a", 7);
+  doubt.target = here(6);
 
   EXPECT_EQ(look(doubt, 7, 8), Verdict::equal);
+}
+
+TEST_F(DoubtsTest, ATargetThatStaysAtWhatTheSourceHadProvesNothing) {
+  Doubt doubt = key("a", 7);
+  doubt.target = here(7);
+
+  EXPECT_EQ(look(doubt, 7, 8), Verdict::again);
+  EXPECT_EQ(look(doubt, 7, 8), Verdict::again);
+  EXPECT_EQ(doubt.strikes, 1) << "the source did not change this time";
 }
 
 TEST_F(DoubtsTest, WhatTheSourceHasNowIsEqual) {

@@ -28,8 +28,9 @@ inline Bytes dump_of(int type, const std::vector<Bytes>& texts, unsigned version
 inline Bytes dump_of_field(ByteView name, ByteView value, std::uint64_t expire_ms) {
   using namespace rdb::test;
   const std::uint64_t least = expire_ms == 0 ? 0 : expire_ms;
-  return dump(24, little_endian(least, 8) + length(1) + length(expire_ms == 0 ? 0 : 1) +
-                      string(name) + string(value),
+  return dump(24,
+              little_endian(least, 8) + length(1) + length(expire_ms == 0 ? 0 : 1) + string(name) +
+                  string(value),
               12);
 }
 

@@ -21,14 +21,18 @@
 #include "keyferry/source/psync.hpp"
 #include "keyferry/source/stream_decoder.hpp"
 #include "keyferry/transform/transform.hpp"
-#include "keyferry/verify/verifier.hpp"
+#include "keyferry/verify/plan.hpp"
 
 namespace keyferry {
+
+class KeyList;
+class Verifier;
 
 class Pipeline {
  public:
   // Options and board outlive the pipeline.
   Pipeline(const asio::any_io_executor& executor, const Options& options, StatusBoard& board);
+  ~Pipeline();
 
   // Which port to announce over a link whose own address is given; 0 = none. Set before run().
   std::function<std::uint16_t(const std::string& local_address)> announced_port;
@@ -53,8 +57,8 @@ class Pipeline {
   // the outcome is in the status.
   bool cut_over(Millis pause_limit);
 
-  // Compares both ends while the stream goes on, and repairs through it. False when the link is in no
-  // state for it; the outcome is in the status.
+  // Compares both ends while the stream goes on, and repairs through it. False when the link is in
+  // no state for it; the outcome is in the status.
   bool verify(const VerifyPlan& plan);
 
   // Why run() returned: true when a stop condition of the options ended it.
@@ -130,6 +134,7 @@ class Pipeline {
 
   // comparing both ends (verify_link.cpp)
   Task<Error> run_verify();
+  VerifySummary verify_summary() const;
   std::optional<Millis> verify_lag() const;
   Task<Error> heal_keys(const KeyList& keys);
   bool is_verified();
@@ -205,7 +210,7 @@ class Pipeline {
   std::unique_ptr<Verifier> verifier_;
   VerifySummary verified_;        // how the last one ended
   bool verified_at_end_ = false;  // stop.verify has been begun
-  bool draining_ = false;  // received bytes are being applied, then the end
+  bool draining_ = false;         // received bytes are being applied, then the end
   bool drain_wanted_ = false;
   bool finished_ = false;
   bool reached_goal_ = false;

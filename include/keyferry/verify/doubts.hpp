@@ -4,8 +4,9 @@
 //   add --> waiting --(due)--> take --> settle: equal, different, or again after a longer wait
 //
 // Each time the target is read first, at least one wait after the source was; then the source. The
-// target has what the source had then: equal. The source had the same all the time, and the target
-// something else: a strike. The source changed meanwhile: nothing is known, once more.
+// target has what the source has, or has come to what the source had then: equal. The source had
+// the same all the time, and the target something else: a strike. The source changed meanwhile:
+// nothing is known, once more.
 #pragma once
 
 #include <map>
@@ -21,7 +22,8 @@ namespace keyferry {
 struct Doubt {
   std::int32_t db = 0;  // of the source, like the key
   Bytes key;
-  Reading source;  // when it was last looked at
+  Reading source;  // when they were last looked at
+  Reading target;
   KeyFinding finding = KeyFinding::unknown;
   int strikes = 0;
   int changes = 0;        // looks that told nothing, in a row
@@ -43,7 +45,8 @@ class Doubts {
   Verdict settle(Doubt& doubt, const Reading& target, const Reading& source,
                  const JudgeRules& rules, std::int64_t now_ms) const;
 
-  // A key that is waiting or was settled before is left alone. `lag`: what the target may be behind.
+  // A key that is waiting or was settled before is left alone. `lag`: what the target may be
+  // behind.
   void add(Doubt doubt, TimePoint now, Millis lag);
   // Once more, after settle said so.
   void put_back(Doubt doubt, TimePoint now, Millis lag);

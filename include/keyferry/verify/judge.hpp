@@ -32,7 +32,7 @@ struct JudgeRules {
 
 // A key that is gone on one side only because its time is (nearly) up is equal.
 KeyFinding judge(const Reading& source, const Reading& target, const JudgeRules& rules,
-              std::int64_t now_ms);
+                 std::int64_t now_ms);
 // Only the expiries; the readings are both `here`.
 bool same_expiry(std::int64_t source_ms, std::int64_t target_ms, const JudgeRules& rules);
 // Whether the source's key stayed as it was between two readings.

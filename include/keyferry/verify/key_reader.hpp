@@ -33,7 +33,10 @@ class KeyReader {
 
   // The places outlive the reader. `name`: of its connections.
   KeyReader(KeyPlaces& places, VerifyLevel level, std::string name)
-      : places_(places), level_(level), name_(std::move(name)), big_(places.executor(), places.options()) {}
+      : places_(places),
+        level_(level),
+        name_(std::move(name)),
+        big_(places.executor(), places.options()) {}
 
   // One look per key, in their order. A node that cannot be reached is tried again for some
   // seconds.

@@ -14,9 +14,9 @@ class KeyRepair {
 
   // Reaches both ends. Errc::usage: a link of this name is at work on the target.
   Task<Error> open();
-  // Carries everything out until stop().
+  // Carries everything out until close().
   Task<Error> run() { return sink_.run(); }
-  void stop() { sink_.stop(); }
+  Task<void> close();
 
   // Makes the target's keys what the source's are now; answered when it returns.
   Task<Error> copy(const KeyList& keys);

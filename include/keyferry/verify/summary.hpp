@@ -27,11 +27,11 @@ struct VerifySummary {
   std::uint64_t keys = 0;         // of the source, compared
   std::uint64_t target_keys = 0;  // looked at for some that the source does not have
   std::array<std::uint64_t, difference_kinds> differences{};  // by KeyFinding
-  std::uint64_t doubts = 0;      // waiting for another look
-  std::uint64_t looks = 0;       // taken again
-  std::uint64_t changing = 0;    // written too often to be compared
-  std::uint64_t unreadable = 0;  // refused by a server
-  std::uint64_t repaired = 0;    // of the differences: equal now
+  std::uint64_t doubts = 0;                                   // waiting for another look
+  std::uint64_t looks = 0;                                    // taken again
+  std::uint64_t changing = 0;                                 // written too often to be compared
+  std::uint64_t unreadable = 0;                               // refused by a server
+  std::uint64_t repaired = 0;                                 // of the differences: equal now
 
   std::uint64_t different() const {
     std::uint64_t sum = 0;

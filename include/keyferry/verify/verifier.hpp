@@ -32,7 +32,8 @@ class Verifier {
   // Set before run(); each may be empty. What the target may be behind; nullopt: nobody knows at
   // the moment, so nothing is judged.
   std::function<std::optional<Millis>()> lag;
-  // Has these keys (of the source) copied again, or deleted in the target where the source has none.
+  // Has these keys (of the source) copied again, or deleted in the target where the source has
+  // none.
   std::function<Task<Error>(const KeyList& keys)> repair;
   // A line of JSON for each difference.
   std::function<void(const std::string& line)> on_difference;
@@ -54,7 +55,8 @@ class Verifier {
   Task<Error> sweep(std::size_t node);
   Task<Error> sweep_db(Connection& connection, HostPort host, std::int32_t db);
   Task<Error> sweep_page(KeyReader& source, std::int32_t db, const RespValue& keys);
-  Task<Result<std::vector<ScanPass::Database>>> databases(const KeyPlaces& places, std::size_t node);
+  Task<Result<std::vector<ScanPass::Database>>> databases(const KeyPlaces& places,
+                                                          std::size_t node);
   Task<Result<RespValue>> call(const KeyPlaces& places, HostPort host, Bytes command);
   Task<void> wait_for_share(std::size_t keys);
   bool wants(std::int32_t db, ByteView key) const;
@@ -75,8 +77,7 @@ class Verifier {
   Task<Error> repair_found();
   KeyList mapped(const KeyList& keys) const;
   void add_name(KeyList& list, std::int32_t db, ByteView key) const;
-  void doubt(std::int32_t db, ByteView key, KeyFinding finding, const Reading& source,
-             bool is_big = false);
+  void doubt(std::int32_t db, ByteView key, Doubt what);
   bool is_over() const { return walking_ == 0 && sweeping_ == 0 && comparing_ == 0; }
   bool compares_values() const {
     return plan_.level == VerifyLevel::digest || plan_.level == VerifyLevel::full;
