@@ -56,6 +56,7 @@ class DifferenceLines {
     if (!shows_all_ && (file_ || count_ == differences_shown)) return;
     ++count_;
     fmt::print("{}\n", line);
+    std::fflush(stdout);  // whole lines, where log lines go to the same place
     if (!shows_all_ && count_ == differences_shown)
       fmt::print("... (--report FILE holds them all)\n");
   }

@@ -34,6 +34,10 @@ Task<Error> KeyRepair::open() {
   if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
   error = co_await sink_.open();
   if (!error) error = co_await refuse_beside_link();
+  if (error) {
+    sink_.stop();
+    Error ignored = co_await sink_.run();  // lanes may have been started
+  }
   co_return error;
 }
 
