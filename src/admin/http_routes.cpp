@@ -250,7 +250,9 @@ HttpReply HttpRoutes::verify(const Visit& visit) const {
     return plain(400, "there are level=exists|ttl|digest|full, sample=1%, repair, repair_extra");
   }
   const Phase phase = visit.status->phase;
-  const bool is_following = phase == Phase::steady || phase == Phase::catch_up;
+  // A link that scans its source has no stream to repair in order with: compared from beside it.
+  const bool is_following =
+      (phase == Phase::steady || phase == Phase::catch_up) && !visit.status->scan;
   if (!start_verify || !is_following || visit.status->verify.running)
     return {409U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
   start_verify(wanted);

@@ -105,11 +105,15 @@ int verify_running(const std::string& query, const ClientOptions& options,
     return fail(Error(Errc::refused_by_peer, fmt::format("{} says no: {} {}", server->address,
                                                          answer->status, answer->body)));
   }
-  while (true) {
+  constexpr int polls_until_begun = 50;
+  for (int polls = 0;; ++polls) {
     const Result<std::string> status = read_status(*server, true);
     if (!status) return fail(status.error());
     summary = verify_outcome(*status);
-    if (summary.attempt != earlier && !summary.running) return 0;
+    const bool has_begun = summary.attempt != earlier;
+    if (has_begun && !summary.running) return 0;
+    if (!has_begun && polls > polls_until_begun)
+      return fail(Error(Errc::unreachable, "the link is in no state for it; its log says why"));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }

@@ -176,6 +176,10 @@ TEST(HttpRoutes, RefuseComparisonsThatAreNoneOrComeTooMany) {
   site.publish(status);
   EXPECT_EQ(site.post("/verify").status, 409U);
   status.verify.running = false;
+  status.scan.emplace();
+  site.publish(status);
+  EXPECT_EQ(site.post("/verify").status, 409U) << "a scanned source";
+  status.scan.reset();
   status.phase = Phase::snapshot;
   site.publish(status);
   EXPECT_EQ(site.post("/verify").status, 409U);

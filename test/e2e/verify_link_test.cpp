@@ -54,9 +54,12 @@ TEST_F(VerifyLink, FindsEveryDifferenceAndNoOtherUnderAWriter) {
   const std::string metrics = link_.http_get("/metrics").body;
   EXPECT_NE(metrics.find("keyferry_verify_repaired{shard="), std::string::npos);
 
-  EXPECT_EQ(link_.http_post("/verify?level=ttl&sample=50%25").status, 202);
-  wait_verified("2");
-  EXPECT_EQ(link_.status("verify.equal"), "true") << link_.http_get("/status").body;
+  Keyferry inside(KEYFERRY_BINARY);
+  inside.start({"verify", "--running", "--http", "127.0.0.1:" + std::to_string(link_.http_port()),
+                "--level", "ttl", "--sample", "50%"});
+  EXPECT_EQ(inside.wait_exit(Millis{60000}).value_or(-1), 0) << inside.output();
+  EXPECT_NE(inside.output().find("level ttl"), std::string::npos) << inside.output();
+  EXPECT_EQ(link_.status("verify.attempt"), "2");
   EXPECT_EQ(link_.http_post("/verify?level=closely").status, 400);
   writer.stop();
   EXPECT_GT(writer.commands(), 5000U);

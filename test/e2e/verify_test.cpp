@@ -218,5 +218,47 @@ TEST_F(VerifyTest, ClustersAreComparedNodeByNode) {
   EXPECT_EQ(describe(compare(source_, cluster)), "");
 }
 
+// Releases that hold the same values in other encodings.
+class VerifyReleases : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(VerifyReleases, ValuesAreEqualInWhateverEncoding) {
+  ServerOptions from;
+  ServerOptions to;
+  from.release = release(GetParam().first);
+  to.release = release(GetParam().second);
+  for (const ServerRelease& one : {from.release, to.release}) {
+    if (!one.unreachable.empty()) GTEST_SKIP() << one.name << ": " << one.unreachable;
+  }
+  // The target keeps everything in other encodings than the source.
+  to.args = {"--hash-max-listpack-entries", "2", "--set-max-listpack-entries", "2",
+             "--zset-max-listpack-entries", "2", "--list-max-listpack-size",   "2",
+             "--set-max-intset-entries",    "2", "--rdbcompression",           "no"};
+  const RedisServer source(from);
+  const RedisServer target(to);
+  DatasetOptions data;
+  data.keys = 2000;
+  data.functions = false;
+  fill(source, data);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(),
+           {"--stop-when", "lag-zero", "--set", "stop.stable_for_ms=100"});
+  ASSERT_EQ(link.wait_exit(Millis{60000}).value_or(-1), 0) << link.output();
+
+  const std::vector<std::string> quick = {"--json", "--set", "verify.recheck_wait_ms=50"};
+  const Verified equal = verify(source.uri(), target.uri(), quick);
+  EXPECT_EQ(equal.code, 0) << equal.output;
+
+  Sender(target).send({"DEL", Dataset::name(4, "hash")});
+  const Verified run = verify(source.uri(), target.uri(), quick);
+  EXPECT_EQ(unlike({{Dataset::name(4, "hash"), "missing"}}, read_verify(run.output).found), "")
+      << run.output;
+}
+
+INSTANTIATE_TEST_SUITE_P(AtHand, VerifyReleases,
+                         testing::Values(std::pair("redis-6.0", "valkey-8.1"),
+                                         std::pair("redis-8.0", "valkey-9.1"),
+                                         std::pair("valkey-8.1", "redis-8.0")),
+                         [](const auto& chosen) { return "Pair" + std::to_string(chosen.index); });
+
 }  // namespace
 }  // namespace keyferry::test
