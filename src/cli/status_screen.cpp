@@ -197,6 +197,20 @@ CutoverOutcome cutover_outcome(const std::string& body) {
   return out;
 }
 
+LinkLag link_lag(const std::string& body) {
+  json::error_code ec;
+  const json::value status = json::parse(body, ec);
+  LinkLag out;
+  if (ec) return out;
+  const std::string phase = text(field(status, "phase"));
+  out.is_alive = !phase.empty() && phase != "stopped" && phase != "failed";
+  const json::array* const shards = field(status, "shards").if_array();
+  if (shards != nullptr && !shards->empty()) out.source = text(field(shards->front(), "source"));
+  const json::value& ms = field(field(status, "lag"), "ms");
+  if (!ms.is_null()) out.lag_ms = static_cast<std::int64_t>(number(ms));
+  return out;
+}
+
 VerifySummary verify_outcome(const std::string& body) {
   json::error_code ec;
   const json::value status = json::parse(body, ec);

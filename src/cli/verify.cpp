@@ -10,6 +10,9 @@
 #include "keyferry/base/log.hpp"
 #include "keyferry/cli/cli.hpp"
 #include "keyferry/cli/client.hpp"
+#include "keyferry/cli/http_client.hpp"
+#include "keyferry/cli/status_screen.hpp"
+#include "keyferry/pipeline/sink_status.hpp"
 #include "keyferry/verify/repair.hpp"
 #include "keyferry/verify/verifier.hpp"
 
@@ -76,6 +79,37 @@ Task<Error> tell_progress(const Verifier& verifier, Signal& over) {
   co_return Error();
 }
 
+// How far the link is behind that serves its status where the options say, if it is the one between
+// these ends. Without one, verify.recheck_wait_ms has to do.
+struct LagReading {
+  bool has_link = false;
+  std::optional<Millis> lag;
+};
+
+Task<Error> follow_lag(const Options& options, const Verifier& verifier, LagReading& reading,
+                       Signal& over) {
+  constexpr Millis interval{500};
+  constexpr Millis margin{50};
+  const std::string source = shown_host(options.source.uri);
+  while (verifier.summary().running) {
+    const auto found = std::make_shared<LinkLag>();
+    std::function<Error()> ask = [found, address = options.http_listen] {
+      const Result<HttpAnswer> answer = http_call(address, "GET", "/status", "");
+      if (answer && answer->status == 200) *found = link_lag(answer->body);
+      return Error();
+    };
+    const TimePoint asked = Clock::now();
+    Error ignored = co_await run_in_pool(std::move(ask));
+    reading.has_link = found->is_alive && found->source == source;
+    reading.lag.reset();
+    // It was that much at the earliest when asked, and may have grown until the next answer.
+    const Millis age(elapsed_ms(asked, Clock::now()));
+    if (found->lag_ms) reading.lag = Millis(*found->lag_ms) + age + interval + margin;
+    co_await over.wait_for(interval);
+  }
+  co_return Error();
+}
+
 Task<Error> carry_out(Verifier& verifier, KeyRepair* repair, Signal& over) {
   Error error = co_await verifier.run();
   if (repair != nullptr) co_await repair->close();
@@ -102,11 +136,14 @@ Task<Error> verify_ends(const Options& options, DifferenceLines& lines, VerifySu
     if (error) co_return error;
     verifier.repair = [&repair](const KeyList& keys) { return repair->copy(keys); };
   }
+  LagReading reading;
+  verifier.lag = [&reading] { return reading.has_link ? reading.lag : Millis(0); };
   Signal over(executor);
   Scope scope(executor);
   if (repair) scope.spawn(run_repair(*repair, verifier));
   scope.spawn(carry_out(verifier, repair.get(), over));
   scope.spawn(tell_progress(verifier, over));
+  if (!options.http_listen.empty()) scope.spawn(follow_lag(options, verifier, reading, over));
   Error error = co_await scope.join();
   summary = verifier.summary();
   co_return error;

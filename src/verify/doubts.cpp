@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t entry_bytes = 200;  // of the map and the set, about
 constexpr int doublings_max = 4;
+constexpr Millis shortest_wait{50};
 // Differences beyond this many are not remembered: one of them may be told twice.
 constexpr std::size_t remembered_max = 2'000'000;
 
@@ -41,19 +42,28 @@ void Doubts::add(Doubt doubt, TimePoint now, Millis lag) {
   // Nothing is known of the source yet: the first look need not wait.
   const bool is_unread = doubt.source.state == Reading::State::unreadable && doubt.is_big;
   const Millis wait = is_unread ? Millis(0) : wait_of(doubt, lag);
+  doubt.source_at = is_unread ? TimePoint() : now;
   waiting_.emplace(now + wait, std::move(doubt));
 }
 
 void Doubts::put_back(Doubt doubt, TimePoint now, Millis lag) {
   --taken_;
+  doubt.source_at = now;
   const Millis wait = wait_of(doubt, lag);
   waiting_.emplace(now + wait, std::move(doubt));
 }
 
-std::vector<Doubt> Doubts::take_due(TimePoint now, std::size_t most) {
+std::vector<Doubt> Doubts::take_due(TimePoint now, std::size_t most, Millis lag) {
   std::vector<Doubt> due;
   while (!waiting_.empty() && waiting_.begin()->first <= now && due.size() < most) {
     Doubt& next = waiting_.begin()->second;
+    const Millis left = lag - Millis(elapsed_ms(next.source_at, now));
+    if (left > Millis(0)) {
+      auto later = waiting_.extract(waiting_.begin());
+      later.key() = now + std::max(left, shortest_wait);
+      waiting_.insert(std::move(later));
+      continue;
+    }
     if (next.is_big && !due.empty()) break;
     due.push_back(std::move(next));
     waiting_.erase(waiting_.begin());

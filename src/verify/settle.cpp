@@ -87,7 +87,7 @@ Task<Error> Verifier::settle() {
   while (!stopping_) {
     const bool is_known = !lag || lag().has_value();
     std::vector<Doubt> due;
-    if (is_known) due = doubts_.take_due(Clock::now(), looks_at_once);
+    if (is_known) due = doubts_.take_due(Clock::now(), looks_at_once, lag_now());
     if (due.empty()) {
       if (is_over() && doubts_.empty()) break;
       const Millis wait = is_known ? doubts_.next_due(Clock::now()) : idle_wait;

@@ -67,6 +67,28 @@ TEST_F(VerifyLink, FindsEveryDifferenceAndNoOtherUnderAWriter) {
   EXPECT_EQ(describe(compare(source_, target_)), "");
 }
 
+TEST_F(VerifyLink, WaitsForALinkThatIsBehind) {
+  Sender(source_).send({"SET", "a", "before"});
+  link_.run(source_.uri(), target_.uri());
+  ASSERT_TRUE(link_.wait_status("synced", "true", Millis{30000})) << link_.output();
+  ASSERT_EQ(link_.http_post("/pause").status, 202);
+  Sender(source_).send({"SET", "a", "after"});
+  // It has to be seen behind, else nobody can know.
+  const auto is_behind = [](const std::string& json) {
+    return std::stoll("0" + json_field(json, "lag.bytes")) > 0;
+  };
+  ASSERT_TRUE(link_.wait_until(is_behind, Millis{10000})) << link_.output();
+
+  Keyferry beside(KEYFERRY_BINARY);
+  beside.start({"verify", "--source", source_.uri(), "--target", target_.uri(), "--http",
+                "127.0.0.1:" + std::to_string(link_.http_port()), "--set",
+                "verify.recheck_wait_ms=20"});
+  EXPECT_FALSE(beside.wait_exit(Millis{3000}).has_value()) << beside.output();
+  ASSERT_EQ(link_.http_post("/resume").status, 202);
+
+  EXPECT_EQ(beside.wait_exit(Millis{30000}).value_or(-1), 0) << beside.output();
+}
+
 TEST_F(VerifyLink, IsNotDoneWhileTheEndsDiffer) {
   begin({"--set", "stop.verify=digest", "--set", "stop.stable_for_ms=100"});
   Sender(target_).send({"SET", "extra", "v"});

@@ -86,6 +86,14 @@ TEST_F(DoubtsTest, WaitsAtLeastForTheLagAndThenLonger) {
   EXPECT_EQ(doubts_.take_due(now_ + Millis(400), 10).size(), 1U);
 }
 
+TEST_F(DoubtsTest, IsNotLookedAtBeforeTheTargetCanHaveWhatTheSourceHad) {
+  doubts_.add(key("a"), now_, Millis(0));
+
+  EXPECT_TRUE(doubts_.take_due(now_ + Millis(5000), 10, Millis(5001)).empty());
+  EXPECT_FALSE(doubts_.empty());
+  EXPECT_EQ(doubts_.take_due(now_ + Millis(6000), 10, Millis(900)).size(), 1U);
+}
+
 TEST_F(DoubtsTest, AKeyIsDoubtedOnceAndNeverAfterItWasCounted) {
   doubts_.add(key("a"), now_, Millis(0));
   doubts_.add(key("a"), now_, Millis(0));

@@ -24,6 +24,7 @@ struct Doubt {
   Bytes key;
   Reading source;  // when they were last looked at
   Reading target;
+  TimePoint source_at{};
   KeyFinding finding = KeyFinding::unknown;
   int strikes = 0;
   int changes = 0;        // looks that told nothing, in a row
@@ -50,8 +51,9 @@ class Doubts {
   void add(Doubt doubt, TimePoint now, Millis lag);
   // Once more, after settle said so.
   void put_back(Doubt doubt, TimePoint now, Millis lag);
-  // Those whose time has come, the longest due first; large ones come alone.
-  std::vector<Doubt> take_due(TimePoint now, std::size_t most);
+  // Those whose time has come, the longest due first; large ones come alone. One whose source was
+  // looked at less than `lag` ago waits on: the target need not have that yet.
+  std::vector<Doubt> take_due(TimePoint now, std::size_t most, Millis lag = Millis(0));
   // Never to be added again: it was counted.
   void remember(const Doubt& doubt);
 
