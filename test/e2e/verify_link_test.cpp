@@ -1,5 +1,6 @@
 // Comparing and repairing while the link runs: beside it, and inside it by POST /verify.
 #include "e2e/verify_seed.hpp"
+#include "support/cluster.hpp"
 
 namespace keyferry::test {
 namespace {
@@ -65,6 +66,33 @@ TEST_F(VerifyLink, FindsEveryDifferenceAndNoOtherUnderAWriter) {
   EXPECT_GT(writer.commands(), 5000U);
   drain(link_);
   EXPECT_EQ(describe(compare(source_, target_)), "");
+}
+
+TEST_F(VerifyLink, RepairsInsideALinkIntoACluster) {
+  RedisCluster cluster;
+  live_.dataset.keys = 4000;
+  live_.dataset.cluster_safe = true;
+  fill(source_, live_.dataset);
+  fill_fixed(source_, 600);
+  LiveWriter writer(source_, live_);
+  link_.run(source_.uri(), cluster.uri());
+  wait_streaming(link_);
+  ASSERT_TRUE(link_.wait_status("synced", "true", Millis{30000})) << link_.output();
+  std::int64_t seeded = 0;
+  for (std::size_t n = 0; n < cluster.size(); ++n) {
+    RespClient client = cluster.node(n).client();
+    for (std::size_t i = 0; i < 60; ++i)  // MOVED where it is another node's
+      seeded += client.command({"DEL", fixed_name(i)}).integer;
+  }
+
+  EXPECT_EQ(link_.http_post("/verify?repair").status, 202);
+  wait_verified("1");
+  EXPECT_EQ(link_.status("verify.equal"), "true") << link_.http_get("/status").body;
+  EXPECT_EQ(seeded, 60);
+  EXPECT_EQ(link_.status("verify.repaired"), "60");
+  writer.stop();
+  drain(link_);
+  EXPECT_EQ(describe(compare(source_, cluster)), "");
 }
 
 TEST_F(VerifyLink, WaitsForALinkThatIsBehind) {
