@@ -198,6 +198,11 @@ TEST_F(VerifyTest, ClustersAreComparedNodeByNode) {
   const std::vector<std::string> quick = {"--json", "--set", "verify.recheck_wait_ms=50"};
   const Verified before = verify(source_.uri(), cluster.uri(), quick);
   EXPECT_EQ(before.code, 0) << before.output;
+  // Once more with itself, so that the source has several nodes as well.
+  const Verified itself = verify(cluster.node(0).uri(), cluster.node(1).uri(), quick);
+  EXPECT_EQ(itself.code, 0) << itself.output;
+  EXPECT_EQ(json_field(read_verify(itself.output).summary, "keys"),
+            std::to_string(key_count(source_)));
   // From each node a key that it serves.
   Seeded seeded;
   for (std::size_t i = 0; i < cluster.size(); ++i) {
