@@ -100,6 +100,7 @@ Task<Error> follow_lag(const Options& options, const Verifier& verifier, LagRead
     };
     const TimePoint asked = Clock::now();
     Error ignored = co_await run_in_pool(std::move(ask));
+    if (!verifier.summary().running) break;  // the signal came meanwhile
     reading.has_link = found->is_alive && found->source == source;
     reading.lag.reset();
     // It was that much at the earliest when asked, and may have grown until the next answer.
@@ -194,7 +195,7 @@ int verify_command(CommandLine command_line, const VerifyLine& verify) {
   open_log(LogLevel::info, options->log_format, options->log_file);
   VerifySummary summary;
   error = run_alone(verify_ends(*options, lines, summary));
-  if (error && summary.level.empty()) {
+  if (error && summary.keys == 0) {
     print_problems(error.what);
     return exit_code(error);
   }
