@@ -259,6 +259,33 @@ TEST_P(VerifyReleases, ValuesAreEqualInWhateverEncoding) {
       << run.output;
 }
 
+TEST(VerifyFields, ExpiriesOfHashFieldsAreComparedAndRepaired) {
+  ServerOptions from;
+  ServerOptions to;
+  from.release = release("redis-8.0");
+  to.release = release("valkey-9.1");
+  if (!from.release.unreachable.empty() || !to.release.unreachable.empty()) GTEST_SKIP();
+  const RedisServer source(from);
+  const RedisServer target(to);
+  for (const RedisServer* server : {&source, &target}) {
+    Sender into(*server);
+    for (const char* key : {"same", "other"}) {
+      into.send({"HSET", key, "f", "v", "g", "w"});
+      into.send({"HPEXPIREAT", key, "4000000000000", "FIELDS", "1", "f"});
+    }
+  }
+  const std::vector<std::string> quick = {"--json", "--set", "verify.recheck_wait_ms=50"};
+  const Verified equal = verify(source.uri(), target.uri(), quick);
+  EXPECT_EQ(equal.code, 0) << equal.output;
+  Sender(target).send({"HPEXPIREAT", "other", "4000000001000", "FIELDS", "1", "f"});
+
+  const Verified run = verify(source.uri(), target.uri(), quick);
+  EXPECT_EQ(unlike({{"other", "value"}}, read_verify(run.output).found), "") << run.output;
+  std::vector<std::string> repairing = quick;
+  repairing.emplace_back("--repair");
+  EXPECT_EQ(verify(source.uri(), target.uri(), repairing).code, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(AtHand, VerifyReleases,
                          testing::Values(std::pair("redis-6.0", "valkey-8.1"),
                                          std::pair("redis-8.0", "valkey-9.1"),
