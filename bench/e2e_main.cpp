@@ -18,12 +18,14 @@ struct Scenario {
   std::string name;
   Runs (*measure)(const Config&);
 };
-const std::array<Scenario, 3> scenarios = {
-    {{"snapshot", measure_snapshot}, {"stream", measure_stream}, {"lag", measure_lag}}};
+const std::array<Scenario, 4> scenarios = {{{"snapshot", measure_snapshot},
+                                            {"stream", measure_stream},
+                                            {"lag", measure_lag},
+                                            {"verify", measure_verify}}};
 
 void add_options(CLI::App& app, Config& config, std::string& target, std::string& mode) {
-  app.add_option("--scenario", config.scenario, "one of them instead of all three")
-      ->check(CLI::IsMember({"snapshot", "stream", "lag"}));
+  app.add_option("--scenario", config.scenario, "one of them instead of all")
+      ->check(CLI::IsMember({"snapshot", "stream", "lag", "verify"}));
   app.add_option("--target", target, "what keyferry writes to")
       ->check(CLI::IsMember({"standalone", "cluster"}))
       ->capture_default_str();
@@ -38,14 +40,14 @@ void add_options(CLI::App& app, Config& config, std::string& target, std::string
   const auto add_size = [&app](const char* name, std::size_t& value, const char* text) {
     app.add_option(name, value, text)->check(CLI::PositiveNumber)->capture_default_str();
   };
-  add_size("--keys", config.keys, "snapshot: keys at the source");
+  add_size("--keys", config.keys, "snapshot, verify: keys at the source");
   add_size("--ops", config.ops, "stream: SETs written while the link is stopped");
   add_size("--samples", config.samples, "lag: writes per competitor");
   add_size("--repeats", config.repeats, "runs per competitor; the median is reported");
 }
 
 void run(const Config& config) {
-  std::string all;  // all three as JSON: one object of objects
+  std::string all;  // all of them as JSON: one object of objects
   for (const Scenario& scenario : scenarios) {
     if (!config.scenario.empty() && config.scenario != scenario.name) continue;
     const Runs runs = scenario.measure(config);

@@ -40,12 +40,16 @@ std::string row(const char* name, const Figures& figures, int digits = -1) {
   return line + "\n";
 }
 
+bool is_of_keys(const std::string& scenario) {
+  return scenario == "snapshot" || scenario == "verify";
+}
+
 std::string object(const std::string& scenario, const Figures& figures) {
   std::string text;
   for (const Column& column : columns) {
-    const std::string name = *column.json != '\0'     ? column.json
-                             : scenario == "snapshot" ? "cpu_us_key"
-                                                      : "cpu_us_op";
+    const std::string name = *column.json != '\0'   ? column.json
+                             : is_of_keys(scenario) ? "cpu_us_key"
+                                                    : "cpu_us_op";
     const double value = figures.*column.value;
     text += fmt::format("{}\"{}\": {}", text.empty() ? "{" : ", ", name,
                         std::isfinite(value) ? fmt::format("{:.4f}", value) : "null");
@@ -56,6 +60,7 @@ std::string object(const std::string& scenario, const Figures& figures) {
 std::string what(const std::string& scenario, const Config& config) {
   if (config.scan) return fmt::format("scan of {} mixed keys", config.keys);
   if (scenario == "snapshot") return fmt::format("snapshot of {} mixed keys", config.keys);
+  if (scenario == "verify") return fmt::format("comparing {} mixed keys", config.keys);
   if (scenario == "stream") return fmt::format("catch-up of {} SETs", config.ops);
   return fmt::format("write-to-visible lag, {} writes at 500/s", config.samples);
 }
@@ -101,7 +106,7 @@ std::string as_table(const std::string& scenario, const Config& config, const Ru
 std::string as_json(const std::string& scenario, const Config& config, const Runs& runs) {
   const Figures keyferry = median(runs.keyferry);
   const Figures native = median(runs.native);
-  const std::size_t size = scenario == "snapshot" ? config.keys
+  const std::size_t size = is_of_keys(scenario)   ? config.keys
                            : scenario == "stream" ? config.ops
                                                   : config.samples;
   return fmt::format(R"({{"scenario": "{}", "target": "{}", "size": {}, "repeats": {}, )"

@@ -1,4 +1,4 @@
-// The three measurements. Each starts fresh servers for every run, lets the competitors take turns,
+// The measurements. Each starts fresh servers for every run, lets the competitors take turns,
 // and checks that the work was really done; failures throw.
 #pragma once
 
@@ -13,5 +13,7 @@ Runs measure_snapshot(const Config& config);
 Runs measure_stream(const Config& config);
 // From sending a write to the source until a busy reader sees it at the target.
 Runs measure_lag(const Config& config);
+// From the start of `keyferry verify` until it has found an equal target equal.
+Runs measure_verify(const Config& config);
 
 }  // namespace keyferry::bench

@@ -1,6 +1,6 @@
 # Runs every scenario of bench/e2e very small and looks at its JSON, so that the bench does not rot.
 #   cmake -DE2E=<program> -P e2e_smoke.cmake
-foreach(scenario IN ITEMS snapshot stream lag)
+foreach(scenario IN ITEMS snapshot stream lag verify)
   execute_process(
     COMMAND ${E2E} --scenario ${scenario} --keys 20000 --ops 20000 --samples 100 --repeats 1 --json
     OUTPUT_VARIABLE json RESULT_VARIABLE code)
@@ -9,7 +9,7 @@ foreach(scenario IN ITEMS snapshot stream lag)
   endif()
   set(cpu cpu_us_op)
   set(figures wall)
-  if(scenario STREQUAL "snapshot")
+  if(scenario STREQUAL "snapshot" OR scenario STREQUAL "verify")
     set(cpu cpu_us_key)
   elseif(scenario STREQUAL "lag")
     set(figures p50_ms p99_ms)

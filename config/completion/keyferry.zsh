@@ -13,6 +13,7 @@ _keyferry() {
   commands=(
     'run:move data from the source to the target and follow changes'
     'check:connect to both ends and name every problem'
+    'verify:compare both ends key by key'
     'status:one screen about a running keyferry'
     'drain:end when lag is zero'
     'pause:apply nothing more for now'
@@ -52,6 +53,10 @@ _keyferry() {
       '--pause-timeout[how long writes may be held back]:time:' '--verify[compare some keys meanwhile]:how:(sample)' \
       '--undo-fence[let the source take writes again]' ;;
     check) _arguments $link '--json[the findings as JSON]' ;;
+    verify) _arguments $link '--level[how closely]:level:(exists ttl digest full)' '--sample[only a part of the keys]:percent:' \
+      '--report[differences as JSON]:file:_files' '--repair[copy missing and different keys again]' \
+      '--repair-extra[remove keys that the source does not have]' '--running[let the running keyferry do it]' \
+      '--token-file[file with its token]:file:_files' '--json[everything as JSON lines]' ;;
     status) _arguments $client '--watch[show it again each second]' '--json[the JSON of GET /status]' ;;
     drain|pause|resume|stop) _arguments $client ;;
     inspect) _arguments '1:snapshot:_files' '--json[one JSON object per key]' '--help[show help]' ;;

@@ -44,6 +44,7 @@ struct AdminServer::State {
             resp_full) {
     routes.change_limits = options.change_limits;
     routes.cut_over = options.cut_over;
+    routes.start_verify = options.start_verify;
   }
 
   RespTimeouts timeouts() const { return {options.client_timeout, options.resp_idle_timeout}; }

@@ -57,6 +57,14 @@ bool is_from_another_site(const HttpRequest& request) {
          request.origin != "https://" + request.host;
 }
 
+std::optional<VerifyLevel> parse_level(std::string_view name) {
+  if (name == "exists") return VerifyLevel::exists;
+  if (name == "ttl") return VerifyLevel::ttl;
+  if (name == "digest") return VerifyLevel::digest;
+  if (name == "full") return VerifyLevel::full;
+  return std::nullopt;
+}
+
 // Whether the Host field is an address or localhost. A name could be one that another site has
 // turned to point at this machine ("DNS rebinding"); its page and Origin would look like ours.
 bool is_addressed_directly(std::string_view host) {
@@ -92,6 +100,7 @@ const HttpRoutes::Row HttpRoutes::rows[] = {
     {"/stop", "POST", &HttpRoutes::stop},
     {"/cutover", "POST", &HttpRoutes::cutover},
     {"/limits", "POST", &HttpRoutes::limits},
+    {"/verify", "POST", &HttpRoutes::verify},
 };
 
 HttpRoutes::HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
@@ -246,6 +255,34 @@ HttpReply HttpRoutes::limits(const Visit& visit) const {
                         (change.*each.change).value_or(visit.status->limits.*each.limit));
   }
   return {202, json_text, "{" + text + "}\n", "", ""};
+}
+
+// How it goes is in the status. `sample=1%` may come as `sample=1%25`.
+HttpReply HttpRoutes::verify(const Visit& visit) const {
+  VerifyRequest wanted;
+  for (std::string_view query = visit.query; !query.empty();) {
+    const std::string_view one = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), one.size() + 1));
+    const std::size_t equals = std::min(one.find('='), one.size());
+    const std::string_view name = one.substr(0, equals);
+    std::string value(one.substr(std::min(equals + 1, one.size())));
+    if (name == "level" && (wanted.level = parse_level(value))) continue;
+    if (value.ends_with("%25")) value.resize(value.size() - 2);
+    if (name == "sample" && (wanted.part = parse_percent(value))) continue;
+    if (name == "repair" || name == "repair_extra") {
+      (name == "repair" ? wanted.repair : wanted.repair_extra) = value != "false";
+      continue;
+    }
+    return plain(400, "there are level=exists|ttl|digest|full, sample=1%, repair, repair_extra");
+  }
+  const Phase phase = visit.status->phase;
+  // A link that scans its source has no stream to repair in order with: compared from beside it.
+  const bool is_following =
+      (phase == Phase::steady || phase == Phase::catch_up) && !visit.status->scan;
+  if (!start_verify || !is_following || visit.status->verify.running)
+    return {409U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
+  start_verify(wanted);
+  return {202, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(phase)), "", ""};
 }
 
 // 202 names the phase the verb leads to; 409 the one that makes it impossible.

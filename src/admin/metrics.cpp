@@ -149,6 +149,16 @@ void trouble(const Status& status, MetricsWriter& out) {
              status.healed_keys);
 }
 
+void verify(const VerifySummary& verify, MetricsWriter& out) {
+  out.single("verify_running", "gauge", "Whether both ends are being compared.",
+             std::uint64_t{verify.running});
+  out.single("verify_keys", "gauge", "Keys that the last comparison has looked at.", verify.keys);
+  out.family("verify_differences", "gauge", "What the last comparison found, by kind.");
+  for (std::size_t i = 0; i < difference_kinds; ++i)
+    out.sample("kind", to_string(static_cast<KeyFinding>(i)), verify.differences[i]);
+  out.single("verify_repaired", "gauge", "Of these, what is equal by now.", verify.repaired);
+}
+
 void scan(const ScanStatus& scan, MetricsWriter& out) {
   out.single("scan_pending_keys", "gauge", "Keys that changed and are not copied again yet.",
              scan.pending_keys);
@@ -171,6 +181,7 @@ std::string metrics_text(const Status& status) {
   traffic(status, out);
   trouble(status, out);
   if (status.scan) scan(*status.scan, out);
+  if (status.verify.attempt > 0) verify(status.verify, out);
   return out.take();
 }
 

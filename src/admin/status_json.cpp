@@ -77,6 +77,27 @@ json::value cutover(const CutoverStatus& of) {
       {"problem", of.problem.empty() ? json::value(nullptr) : json::value(of.problem)}};
 }
 
+json::value verify(const VerifySummary& of) {
+  if (of.attempt == 0) return nullptr;
+  json::object out{{"attempt", of.attempt},
+                   {"running", of.running},
+                   {"level", of.level},
+                   {"equal", of.is_equal()},
+                   {"seconds", std::round(of.seconds * 10) / 10},
+                   {"keys", of.keys},
+                   {"keys_total", of.keys_total},
+                   {"target_keys", of.target_keys}};
+  for (std::size_t i = 0; i < difference_kinds; ++i)
+    out[to_string(static_cast<KeyFinding>(i))] = of.differences[i];
+  out["doubts"] = of.doubts;
+  out["looks"] = of.looks;
+  out["changing"] = of.changing;
+  out["unreadable"] = of.unreadable;
+  out["repaired"] = of.repaired;
+  out["problem"] = of.problem.empty() ? json::value(nullptr) : json::value(of.problem);
+  return out;
+}
+
 json::object used_of(std::uint64_t used_bytes, std::uint64_t max_bytes) {
   return json::object{{"used_bytes", used_bytes}, {"max_bytes", max_bytes}};
 }
@@ -113,6 +134,7 @@ std::string status_json(const Status& status) {
       {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
       {"shards", std::move(shards)},
       {"cutover", cutover(status.cutover)},
+      {"verify", verify(status.verify)},
       {"last_dead_letters",
        json::array(status.last_dead_letters.begin(), status.last_dead_letters.end())},
       {"limits", json::object{{"target_ops_per_s", status.limits.target_ops_per_s},

@@ -16,6 +16,7 @@
 #include "keyferry/cli/config_show.hpp"
 #include "keyferry/cli/forget.hpp"
 #include "keyferry/cli/inspect.hpp"
+#include "keyferry/cli/verify.hpp"
 #include "keyferry/config/option_value.hpp"
 
 namespace keyferry {
@@ -32,6 +33,8 @@ constexpr const char* examples = R"(Examples:
       passwords stay out of the process list; password_file works as well
   keyferry check --config keyferry.yaml
       connects to both ends, names every problem, changes nothing
+  keyferry verify --config keyferry.yaml --report differences.jsonl
+      compares both ends, also while the link runs
   keyferry status --watch
       one screen about the link that runs here; drain, pause, resume and stop steer it
   keyferry cutover --pause-timeout 5s --verify sample
@@ -64,6 +67,7 @@ struct Arguments {
   CommandLine line;
   ClientOptions client;
   InspectLine inspect;
+  VerifyLine verify;
   std::string import_file;
   bool undo_fence = false;
   std::vector<Subcommand> commands;
@@ -119,6 +123,30 @@ void add_check(CLI::App& app, Arguments& to) {
   add_link_options(*check, to.line);
   check->add_flag("--json", to.client.json, "The findings as JSON");
   to.commands.push_back({check, [&to] { return check_command(to.line, to.client.json); }});
+}
+
+void add_verify(CLI::App& app, Arguments& to) {
+  CLI::App* verify = app.add_subcommand(
+      "verify", "Compare both ends, key by key, also while a link runs; repair what differs");
+  add_link_options(*verify, to.line);
+  verify->add_option("--level", to.verify.level, "exists, ttl, digest or full (verify.level)")
+      ->type_name("LEVEL");
+  verify->add_option("--sample", to.verify.sample, "Only a part of the keys (verify.sample)")
+      ->type_name("PERCENT");
+  verify->add_option("--report", to.verify.report_file, "Differences as JSON (verify.report_file)")
+      ->type_name("FILE");
+  verify->add_flag("--repair", to.verify.repair,
+                   "Copy missing and different keys again (verify.repair)");
+  verify->add_flag("--repair-extra", to.verify.repair_extra,
+                   "Remove keys that the source does not have (verify.repair_extra)");
+  verify->add_flag("--running", to.verify.running,
+                   "Let the running keyferry do it, which repairs in order with its stream");
+  verify
+      ->add_option("--token-file", to.verify.token_file,
+                   "File with its token [KEYFERRY_HTTP_TOKEN_FILE]")
+      ->type_name("FILE");
+  verify->add_flag("--json", to.verify.json, "Differences and the summary as JSON lines");
+  to.commands.push_back({verify, [&to] { return verify_command(to.line, to.verify); }});
 }
 
 void add_clients(CLI::App& app, Arguments& to) {
@@ -275,6 +303,7 @@ int run_cli(int argc, char** argv) {
   Arguments arguments;
   add_run(app, arguments);
   add_check(app, arguments);
+  add_verify(app, arguments);
   add_clients(app, arguments);
   add_cutover(app, arguments);
   add_config(app, arguments);

@@ -92,6 +92,33 @@ int control_command(const std::string& verb, const ClientOptions& options,
   return 0;
 }
 
+int verify_running(const std::string& query, const ClientOptions& options,
+                   const Environment& environment, VerifySummary& summary) {
+  const Result<Server> server = find_server(options, environment);
+  if (!server) return fail(server.error());
+  const Result<std::string> before = read_status(*server, true);
+  if (!before) return fail(before.error());
+  const std::uint64_t earlier = verify_outcome(*before).attempt;
+  const Result<HttpAnswer> answer =
+      http_call(server->address, "POST", "/verify?" + query, server->token);
+  if (!answer) return fail(answer.error());
+  if (answer->status != 202) {
+    return fail(Error(Errc::refused_by_peer, fmt::format("{} says no: {} {}", server->address,
+                                                         answer->status, answer->body)));
+  }
+  constexpr int polls_until_begun = 50;
+  for (int polls = 0;; ++polls) {
+    const Result<std::string> status = read_status(*server, true);
+    if (!status) return fail(status.error());
+    summary = verify_outcome(*status);
+    const bool has_begun = summary.attempt != earlier;
+    if (has_begun && !summary.running) return 0;
+    if (!has_begun && polls > polls_until_begun)
+      return fail(Error(Errc::unreachable, "the link is in no state for it; its log says why"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
 namespace {
 
 // What is asked for, as HTTP wants it: "cutover?pause_timeout_ms=10000&verify=sample".

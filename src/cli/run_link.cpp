@@ -162,6 +162,12 @@ int run_link(Options options) {
         log_warn("cutover refused: the link is not following its source");
     });
   };
+  admin_options.start_verify = [&loop, &pipeline, &options](const VerifyRequest& wanted) {
+    asio::post(loop, [&pipeline, &options, wanted] {
+      if (!pipeline.verify(merged(plan_of(options), wanted)))
+        log_warn("verify refused: the link is not following its source, or compares already");
+    });
+  };
   AdminServer admin(admin_options, board, [&loop, &pipeline](ControlVerb verb) {
     asio::post(loop, [&pipeline, verb] { obey(pipeline, verb); });
     return true;

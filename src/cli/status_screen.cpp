@@ -105,6 +105,36 @@ std::string used(const json::value& of) {
                      shown_bytes(count(field(of, "max_bytes"))));
 }
 
+VerifySummary summary_of(const json::value& verify) {
+  VerifySummary out;
+  const auto is_true = [](const json::value& value) { return value.is_bool() && value.get_bool(); };
+  out.attempt = count(field(verify, "attempt"));
+  out.running = is_true(field(verify, "running"));
+  out.level = text(field(verify, "level"));
+  out.problem = text(field(verify, "problem"));
+  out.seconds = number(field(verify, "seconds"));
+  out.keys = count(field(verify, "keys"));
+  out.keys_total = count(field(verify, "keys_total"));
+  out.target_keys = count(field(verify, "target_keys"));
+  for (std::size_t i = 0; i < difference_kinds; ++i)
+    out.differences[i] = count(field(verify, to_string(static_cast<KeyFinding>(i))));
+  out.changing = count(field(verify, "changing"));
+  out.unreadable = count(field(verify, "unreadable"));
+  out.repaired = count(field(verify, "repaired"));
+  return out;
+}
+
+void verify(const json::value& status, Screen& out) {
+  const VerifySummary last = summary_of(field(status, "verify"));
+  if (last.attempt == 0) return;
+  const char* const state = last.running            ? "under way"
+                            : !last.problem.empty() ? "broke off"
+                            : last.is_equal()       ? "equal"
+                                                    : "DIFFERENT";
+  out.line("verify", "{}  {} of {} keys  {} different  {} repaired", state, shown_count(last.keys),
+           shown_count(last.keys_total), shown_count(last.different()), shown_count(last.repaired));
+}
+
 void shards(const json::value& status, Screen& out) {
   const json::array* all = field(status, "shards").if_array();
   if (all == nullptr) return;
@@ -148,6 +178,7 @@ Result<std::string> status_screen(const std::string& body) {
   stream(status, out);
   counters(status, out);
   out.line("memory", "{}  spool {}", used(field(status, "memory")), used(field(status, "spool")));
+  verify(status, out);
   const std::string problem = text(field(status, "last_error"));
   out.line("error", "{}", problem.empty() ? "none" : problem);
   return out.take();
@@ -165,6 +196,26 @@ CutoverOutcome cutover_outcome(const std::string& body) {
   out.sampled_keys = count(field(cutover, "sampled_keys"));
   out.problem = text(field(cutover, "problem"));
   return out;
+}
+
+LinkLag link_lag(const std::string& body) {
+  json::error_code ec;
+  const json::value status = json::parse(body, ec);
+  LinkLag out;
+  if (ec) return out;
+  const std::string phase = text(field(status, "phase"));
+  out.is_alive = !phase.empty() && phase != "stopped" && phase != "failed";
+  const json::array* const shards = field(status, "shards").if_array();
+  if (shards != nullptr && !shards->empty()) out.source = text(field(shards->front(), "source"));
+  const json::value& ms = field(field(status, "lag"), "ms");
+  if (!ms.is_null()) out.lag_ms = static_cast<std::int64_t>(number(ms));
+  return out;
+}
+
+VerifySummary verify_outcome(const std::string& body) {
+  json::error_code ec;
+  const json::value status = json::parse(body, ec);
+  return ec ? VerifySummary() : summary_of(field(status, "verify"));
 }
 
 }  // namespace keyferry

@@ -52,6 +52,16 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
   return value;
 }
 
+std::optional<double> parse_percent(std::string_view text) {
+  if (!text.ends_with('%')) return std::nullopt;
+  text.remove_suffix(1);
+  double percent = 0;
+  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), percent);
+  const bool is_whole = bad == std::errc() && end == text.data() + text.size();
+  if (!is_whole || !(percent > 0) || percent > 100) return std::nullopt;
+  return percent / 100;
+}
+
 std::optional<std::int64_t> parse_size(std::string_view text) {
   for (const SizeUnit& unit : size_units) {
     if (text.size() <= unit.name.size() ||

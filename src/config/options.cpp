@@ -359,6 +359,10 @@ void add_stop(Table& table) {
       "stop.stable_for_ms", [](Options& o) -> std::int64_t& { return o.stop_stable_for_ms; },
       {0, day_ms}, "milliseconds",
       "How long the target must stay caught up before lag-zero counts."));
+  table.push_back(choice_option<StopVerify>(
+      "stop.verify", [](Options& o) -> StopVerify& { return o.stop_verify; },
+      {{"none", StopVerify::none}, {"sample", StopVerify::sample}, {"digest", StopVerify::digest}},
+      "Compare both ends before lag-zero counts as done: no, a hundredth of the keys, or all."));
   table.push_back(size_option(
       "stop.lag_bytes", [](Options& o) -> std::int64_t& { return o.stop_lag_bytes; },
       {-1, tebibyte}, "Lag that lag-zero accepts as caught up; -1 asks for everything."));
@@ -382,6 +386,7 @@ const std::vector<OptionDef>& option_table() {
     add_limits(rows);
     add_operation(rows);
     add_cutover(rows);
+    add_verify_options(rows);
     add_stop(rows);
     return rows;
   }();

@@ -81,6 +81,11 @@ void AnyLink::change_limits(const RateChange& change) {
   log_warn("rate limits are for links that read the stream of a server or a file into a server");
 }
 
+bool AnyLink::verify(const VerifyPlan& plan) {
+  if (scan_ || !replica_) return false;
+  return replica_->verify(plan);
+}
+
 bool AnyLink::reached_goal() const {
   if (export_) return export_->reached_goal();
   return scan_ ? scan_->reached_goal() : replica_ && replica_->reached_goal();

@@ -1,6 +1,7 @@
 #include "keyferry/pipeline/pipeline.hpp"
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/verify/verifier.hpp"
 
 namespace keyferry {
 namespace {
@@ -32,6 +33,8 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
   if (options.source.uri.kind == Uri::Kind::file)
     file_.emplace(executor, options.source, budget_, intake_, source_);
 }
+
+Pipeline::~Pipeline() = default;
 
 Task<Error> Pipeline::run() {
   began_ = rate_at_ = logged_at_ = Clock::now();
@@ -262,7 +265,7 @@ void Pipeline::check_goal(TimePoint now) {
     reached = reached ||
               (low_lag_since_ && elapsed_ms(*low_lag_since_, now) >= options_.stop_stable_for_ms);
   }
-  if (!reached) return;
+  if (!reached || !is_verified()) return;
   log_info("lag is zero: applied_offset={} source_offset={}", watermark_.applied(),
            lag_.source_offset());
   reached_goal_ = true;
@@ -342,6 +345,7 @@ void Pipeline::finish(Error error) {
   if (kept_) kept_->close();
   psync_.stop();
   if (file_) file_->stop();
+  if (verifier_) verifier_->stop();
   observer_.stop();
   sink_.stop();
   copier_.stop();

@@ -82,6 +82,7 @@ void Pipeline::publish(TimePoint now) {
   s.source_reconnects = source_.reconnects;
   s.reconnects = s.source_reconnects + s.target_reconnects;
   s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;
+  s.verify = verify_summary();
   s.suspect_keys = sink_.suspects().size();
   s.source_bytes = source_.source_bytes;
   s.apply_latency = latency_;

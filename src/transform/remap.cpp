@@ -102,6 +102,36 @@ Bytes Remap::key(std::int32_t source_db, ByteView key) const {
   return out;
 }
 
+std::vector<std::pair<std::int32_t, Bytes>> Remap::origins(std::int32_t target_db,
+                                                           ByteView key) const {
+  std::vector<std::pair<std::int32_t, Bytes>> out;
+  if (!databases_.contains(target_db)) add_origins(target_db, key, out);
+  for (const auto& [from, to] : databases_) {
+    if (to == target_db) add_origins(from, key, out);
+  }
+  return out;
+}
+
+// Undoes each step in every way it may have been done; what does not lead back here is left out.
+void Remap::add_origins(std::int32_t source_db, ByteView key,
+                        std::vector<std::pair<std::int32_t, Bytes>>& out) const {
+  const Bytes front = Bytes(prefix_of(source_db)) + add_;
+  if (!key.starts_with(front)) return;
+  const ByteView rest = key.substr(front.size());
+  std::vector<Bytes> names = {Bytes(rest)};
+  for (const auto& [from, to] : replace_) {
+    if (rest.starts_with(to)) names.push_back(from + Bytes(rest.substr(to.size())));
+  }
+  if (!strip_.empty()) {
+    const std::size_t count = names.size();
+    for (std::size_t i = 0; i < count; ++i)
+      names.push_back(strip_ + names[i]);
+  }
+  for (Bytes& name : names) {
+    if (this->key(source_db, name) == key) out.emplace_back(source_db, std::move(name));
+  }
+}
+
 std::optional<std::int64_t> Remap::expire(std::optional<std::int64_t> source_ms) const {
   if (!source_ms || ttl_.kind == TtlPolicy::Kind::none) return std::nullopt;
   return std::max<std::int64_t>(1, *source_ms + ttl_.shift_ms);

@@ -188,6 +188,46 @@ TEST(HttpRoutes, RefuseACutoverThatIsNone) {
   EXPECT_EQ(asked, 0);
 }
 
+TEST(HttpRoutes, StartAComparison) {
+  Site site;
+  std::optional<VerifyRequest> started;
+  site.routes.start_verify = [&](const VerifyRequest& wanted) { started = wanted; };
+  site.publish(steady(0));
+
+  EXPECT_EQ(site.post("/verify?level=full&sample=1%25&repair").status, 202U);
+  ASSERT_TRUE(started);
+  EXPECT_EQ(started->level, VerifyLevel::full);
+  EXPECT_EQ(started->part, 0.01);
+  EXPECT_TRUE(started->repair);
+  EXPECT_FALSE(started->repair_extra);
+  EXPECT_EQ(site.post("/verify").status, 202U);
+  EXPECT_EQ(started->level, std::nullopt);
+}
+
+TEST(HttpRoutes, RefuseComparisonsThatAreNoneOrComeTooMany) {
+  Site site;
+  int starts = 0;
+  site.routes.start_verify = [&](const VerifyRequest&) { ++starts; };
+  site.publish(steady(0));
+
+  for (const char* target : {"/verify?level", "/verify?level=closely", "/verify?sample=0%25",
+                             "/verify?sample=101%25", "/verify?repairs"})
+    EXPECT_EQ(site.post(target).status, 400U) << target;
+  Status status = steady(0);
+  status.verify.running = true;
+  site.publish(status);
+  EXPECT_EQ(site.post("/verify").status, 409U);
+  status.verify.running = false;
+  status.scan.emplace();
+  site.publish(status);
+  EXPECT_EQ(site.post("/verify").status, 409U) << "a scanned source";
+  status.scan.reset();
+  status.phase = Phase::snapshot;
+  site.publish(status);
+  EXPECT_EQ(site.post("/verify").status, 409U);
+  EXPECT_EQ(starts, 0);
+}
+
 TEST(HttpRoutes, RefuseUnknownPaths) {
   Site site;
   for (const char* path : {"/nothing", "", "//status", "/status/", "/Status", "*", "/events/"}) {

@@ -51,7 +51,7 @@ TEST(StatusJson, HasTheFieldsOfTheInterface) {
 
   EXPECT_EQ(members(document),
             "version,phase,synced,uptime_s,lag,clock_skew_ms,snapshot,stream,counters,memory,spool,"
-            "shards,cutover,last_dead_letters,limits,last_error");
+            "shards,cutover,verify,last_dead_letters,limits,last_error");
   EXPECT_EQ(members(document.at("lag")), "bytes,ms");
   EXPECT_EQ(members(document.at("snapshot")), "keys_done,keys_total,bytes_done,bytes_total,eta_s");
   EXPECT_EQ(members(document.at("stream")),
@@ -119,6 +119,25 @@ TEST(StatusJson, ShowsAnEndlessEstimateAsNull) {
   const json::value document = json::parse(status_json(status));
 
   EXPECT_TRUE(document.at("snapshot").at("eta_s").is_null());
+}
+
+TEST(StatusJson, TellsOfTheLastComparison) {
+  Status status;
+  EXPECT_TRUE(json::parse(status_json(status)).at("verify").is_null());
+  status.verify.attempt = 2;
+  status.verify.keys = 10;
+  status.verify.differences[static_cast<std::size_t>(KeyFinding::missing)] = 3;
+  status.verify.repaired = 3;
+
+  const json::value verify = json::parse(status_json(status)).at("verify");
+
+  EXPECT_EQ(
+      members(verify),
+      "attempt,running,level,equal,seconds,keys,keys_total,target_keys,value,ttl,type,missing,"
+      "extra,doubts,looks,changing,unreadable,repaired,problem");
+  EXPECT_EQ(verify.at("missing"), json::value(3));
+  EXPECT_EQ(verify.at("equal"), json::value(true));
+  EXPECT_TRUE(verify.at("problem").is_null());
 }
 
 }  // namespace

@@ -65,5 +65,36 @@ TEST(StatusScreen, RefusesWhatIsNoStatus) {
   EXPECT_TRUE(status_screen("{\"phase\":\"steady\"}").has_value());
 }
 
+TEST(StatusScreen, TellsOfTheLastComparison) {
+  const std::string status =
+      R"({"phase":"steady","verify":{"attempt":2,"running":false,"level":"digest","keys":1000,)"
+      R"("keys_total":1000,"missing":3,"ttl":1,"repaired":4,"problem":null}})";
+
+  const auto screen = status_screen(status);
+  const VerifySummary last = verify_outcome(status);
+
+  ASSERT_TRUE(screen);
+  EXPECT_NE(screen->find("verify    equal  1,000 of 1,000 keys  4 different  4 repaired\n"),
+            std::string::npos)
+      << *screen;
+  EXPECT_EQ(last.attempt, 2U);
+  EXPECT_EQ(last.different(), 4U);
+  EXPECT_EQ(verify_outcome("{}").attempt, 0U);
+}
+
+TEST(LinkLag, IsOfALivingLinkOnly) {
+  const LinkLag behind =
+      link_lag(R"({"phase":"catch_up","lag":{"ms":70},"shards":[{"source":"h:1"}]})");
+  const LinkLag unknown = link_lag(R"({"phase":"snapshot","lag":{"ms":null},"shards":[]})");
+
+  EXPECT_TRUE(behind.is_alive);
+  EXPECT_EQ(behind.source, "h:1");
+  EXPECT_EQ(behind.lag_ms, 70);
+  EXPECT_TRUE(unknown.is_alive);
+  EXPECT_EQ(unknown.lag_ms, std::nullopt);
+  EXPECT_FALSE(link_lag(R"({"phase":"stopped"})").is_alive);
+  EXPECT_FALSE(link_lag("no status").is_alive);
+}
+
 }  // namespace
 }  // namespace keyferry

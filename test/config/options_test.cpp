@@ -165,8 +165,19 @@ const std::vector<Change>& changes() {
       {"cutover.on_pause", "pause now"},
       {"cutover.on_unpause", "go on"},
       {"cutover.sample_keys", "12"},
+      {"verify.level", "full"},
+      {"verify.sample", "0.5%"},
+      {"verify.seed", "12"},
+      {"verify.ttl_tolerance_ms", "13"},
+      {"verify.recheck_wait_ms", "14"},
+      {"verify.rechecks", "15"},
+      {"verify.keys_per_s", "16"},
+      {"verify.repair", "true"},
+      {"verify.repair_extra", "true"},
+      {"verify.report_file", "differences.jsonl"},
       {"stop.when", "lag-zero"},
       {"stop.then", "idle"},
+      {"stop.verify", "sample"},
       {"stop.stable_for_ms", "8"},
       {"stop.lag_bytes", "9"},
       {"stop.shutdown_grace_s", "10"},
@@ -187,6 +198,12 @@ TEST(OptionTable, EachRowSetsItsOwnFieldAndNoOther) {
   }
   for (const OptionRow& row : option_rows())
     EXPECT_EQ(changed.count(row.name), 1U) << row.name;
+}
+
+TEST(OptionTable, AVerifySampleIsAPart) {
+  Options options;
+  for (const char* wrong : {"", "1", "0%", "-1%", "101%", "x%", "1%%", "nan%"})
+    EXPECT_NE(set_option(options, "verify.sample", wrong), "") << wrong;
 }
 
 TEST(OptionTable, FillsTheFieldsThatCodeReads) {

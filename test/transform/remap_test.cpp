@@ -1,5 +1,7 @@
 #include "keyferry/transform/remap.hpp"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace keyferry {
@@ -86,6 +88,41 @@ TEST(Remap, FingerprintTellsRulesApart) {
   EXPECT_NE(Remap::fingerprint(a, {}, ""), Remap::fingerprint(b, {}, ""));
   EXPECT_NE(Remap::fingerprint({}, add, ""), Remap::fingerprint({}, strip, ""));
   EXPECT_NE(Remap::fingerprint({}, {}, "a"), Remap::fingerprint({}, {}, "b"));
+}
+
+// As "db name" each, in order.
+std::vector<std::string> origins_of(const TransformOptions& options, std::int32_t db,
+                                    ByteView name) {
+  const auto remap = Remap::compile(options);
+  std::vector<std::string> out;
+  for (const auto& [from, key] : remap->origins(db, name)) {
+    out.push_back(std::to_string(from) + " " + key);
+    EXPECT_EQ(remap->key(from, key), name);
+    EXPECT_EQ(remap->db(from), db);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+TEST(Remap, KnowsWhereANameCanComeFrom) {
+  using Names = std::vector<std::string>;
+  TransformOptions options;
+  EXPECT_EQ(origins_of(options, 2, "a"), Names{"2 a"});
+
+  options.key_prefix_strip = "old:";
+  options.key_prefix_replace = {{"x:", "y:"}};
+  options.key_prefix_add = "new:";
+  EXPECT_EQ(origins_of(options, 0, "a"), Names{});
+  EXPECT_EQ(origins_of(options, 0, "new:a"), (Names{"0 a", "0 old:a"}));
+  EXPECT_EQ(origins_of(options, 0, "new:x:a"), Names{}) << "x: would have become y:";
+  EXPECT_EQ(origins_of(options, 0, "new:y:a"), (Names{"0 old:x:a", "0 old:y:a", "0 x:a", "0 y:a"}));
+
+  options = TransformOptions();
+  options.databases = {{"1", "0"}, {"2", "5"}};
+  options.database_prefix = {{"1", "one:"}};
+  EXPECT_EQ(origins_of(options, 0, "one:a"), (Names{"0 one:a", "1 a"}));
+  EXPECT_EQ(origins_of(options, 1, "a"), Names{}) << "database 1 goes to 0";
+  EXPECT_EQ(origins_of(options, 5, "a"), (Names{"2 a", "5 a"}));
 }
 
 }  // namespace

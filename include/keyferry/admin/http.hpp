@@ -21,6 +21,7 @@ struct AdminOptions {
   std::int64_t ready_lag_bytes = 1024 * 1024;
   ChangeLimits change_limits;
   CutOver cut_over;
+  StartVerify start_verify;
   Millis client_timeout{10'000};      // for one request or one reply
   Millis resp_idle_timeout{300'000};  // for the next command, unless subscribed
 };

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "keyferry/pipeline/status.hpp"
+#include "keyferry/verify/plan.hpp"
 
 namespace keyferry {
 
@@ -20,6 +21,8 @@ using ChangeLimits = std::function<void(const RateChange&)>;
 
 // Hands a cutover to the pipeline; called like Control.
 using CutOver = std::function<void(const CutoverRequest&)>;
+// Has the link compare both ends; called like Control.
+using StartVerify = std::function<void(const VerifyRequest&)>;
 
 struct HttpRequest {
   std::string method;
@@ -48,6 +51,7 @@ class HttpRoutes {
 
   ChangeLimits change_limits;  // may be empty: there is nothing to limit
   CutOver cut_over;            // may be empty: there is nothing to hand over
+  StartVerify start_verify;    // may be empty: there is nothing to compare
 
   HttpReply answer(const HttpRequest& request, std::int64_t now_ms) const;
 
@@ -68,6 +72,7 @@ class HttpRoutes {
   HttpReply stop(const Visit& visit) const;
   HttpReply cutover(const Visit& visit) const;
   HttpReply limits(const Visit& visit) const;
+  HttpReply verify(const Visit& visit) const;
   HttpReply control(const Visit& visit, ControlVerb verb, Phase next) const;
   bool is_fresh(const Visit& visit) const;
   bool is_authorized(const HttpRequest& request) const;

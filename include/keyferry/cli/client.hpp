@@ -5,6 +5,8 @@
 #include <map>
 #include <string>
 
+#include "keyferry/verify/summary.hpp"
+
 namespace keyferry {
 
 struct ClientOptions {
@@ -25,6 +27,11 @@ int control_command(const std::string& verb, const ClientOptions& options,
                     const Environment& environment);
 
 // POST /cutover, then waits for the outcome and prints it.
+// Has a running keyferry compare (`query`: that of POST /verify), and waits for the end of it.
+// `summary`: how it ended.
+int verify_running(const std::string& query, const ClientOptions& options,
+                   const Environment& environment, VerifySummary& summary);
+
 int cutover_command(const ClientOptions& options, const Environment& environment);
 
 }  // namespace keyferry

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "keyferry/base/error.hpp"
+#include "keyferry/verify/summary.hpp"
 
 namespace keyferry {
 
@@ -20,5 +22,16 @@ struct CutoverOutcome {
   std::string problem;
 };
 CutoverOutcome cutover_outcome(const std::string& json);
+
+// Whether a status is of a living link from this source, and how far its target is behind.
+struct LinkLag {
+  bool is_alive = false;
+  std::string source;                  // host:port
+  std::optional<std::int64_t> lag_ms;  // nullopt: not known at the moment
+};
+LinkLag link_lag(const std::string& json);
+
+// The last comparison, or the one under way, likewise.
+VerifySummary verify_outcome(const std::string& json);
 
 }  // namespace keyferry

@@ -28,6 +28,8 @@ const std::vector<OptionDef>& option_table();
 
 // Those of ends that are files (file_options.cpp), appended to the table.
 void add_file_options(std::vector<OptionDef>& table);
+// The comparison of both ends (verify_options.cpp).
+void add_verify_options(std::vector<OptionDef>& table);
 
 // Null when there is no such option.
 const OptionDef* find_option(const std::string& name);

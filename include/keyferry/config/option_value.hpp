@@ -13,6 +13,9 @@ namespace keyferry {
 // A whole decimal number, nothing around it.
 std::optional<std::int64_t> parse_integer(std::string_view text);
 
+// "1%", "0.5%" or "100%" as a part of one: above 0, at most 1.
+std::optional<double> parse_percent(std::string_view text);
+
 // Bytes: a whole number, with KiB/MiB/GiB (powers of 1024) or KB/MB/GB (powers of 1000) behind it
 // or not.
 std::optional<std::int64_t> parse_size(std::string_view text);

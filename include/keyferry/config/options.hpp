@@ -30,6 +30,8 @@ enum class Delivery { exactly_once, at_least_once };
 enum class LostHistory { full_resync, fail };
 enum class TlsVerify { full, ca, none };
 enum class OnTruncated { stop, keep };
+enum class VerifyLevel { exists, ttl, digest, full };
+enum class StopVerify { none, sample, digest };
 
 // Only looked at when the address asks for TLS. Files are read at each connect, so renewed
 // certificates are taken up by themselves.
@@ -122,9 +124,20 @@ struct Options {
   std::string cutover_on_pause;
   std::string cutover_on_unpause;
   std::int64_t cutover_sample_keys = 100;
+  VerifyLevel verify_level = VerifyLevel::digest;
+  std::string verify_sample = "100%";  // parse_percent() reads it
+  std::int64_t verify_seed = 1;
+  std::int64_t verify_ttl_tolerance_ms = 1000;
+  std::int64_t verify_recheck_wait_ms = 500;
+  std::int64_t verify_rechecks = 3;
+  std::int64_t verify_keys_per_s = 0;  // 0 = no limit
+  bool verify_repair = false;
+  bool verify_repair_extra = false;
+  std::string verify_report_file;  // "" = none
   StopWhen stop_when = StopWhen::never;
   StopThen stop_then = StopThen::exit;
   std::int64_t stop_stable_for_ms = 1000;
+  StopVerify stop_verify = StopVerify::none;
   std::int64_t stop_lag_bytes = -1;  // -1: zero, i.e. "synced"
   std::int64_t stop_shutdown_grace_s = 30;
   std::string instance;  // token of this process in the target's lease and fence; not an option

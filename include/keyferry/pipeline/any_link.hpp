@@ -32,6 +32,7 @@ class AnyLink {
   void resume();
   bool cut_over(const CutoverRequest& request);
   void change_limits(const RateChange& change);
+  bool verify(const VerifyPlan& plan);
   bool reached_goal() const;
 
  private:

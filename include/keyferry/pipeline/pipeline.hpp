@@ -20,15 +20,19 @@
 #include "keyferry/source/psync.hpp"
 #include "keyferry/source/stream_decoder.hpp"
 #include "keyferry/transform/transform.hpp"
+#include "keyferry/verify/plan.hpp"
 
 namespace keyferry {
 
 struct HandoverSource;
+class KeyList;
+class Verifier;
 
 class Pipeline {
  public:
   // Options and board outlive the pipeline.
   Pipeline(const asio::any_io_executor& executor, const Options& options, StatusBoard& board);
+  ~Pipeline();
 
   // Which port to announce over a link whose own address is given; 0 = none. Set before run().
   std::function<std::uint16_t(const std::string& local_address)> announced_port;
@@ -52,6 +56,10 @@ class Pipeline {
   // everything, fences the source, ends. False when the link is in no state for it; the outcome is
   // in the status.
   bool cut_over(const CutoverRequest& request);
+
+  // Compares both ends while the stream goes on, and repairs through it. False when the link is in
+  // no state for it; the outcome is in the status.
+  bool verify(const VerifyPlan& plan);
 
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
@@ -122,6 +130,12 @@ class Pipeline {
   Task<Error> carry_over(CutoverRequest request);
   HandoverSource handover_source();
 
+  // comparing both ends (verify_link.cpp)
+  Task<Error> run_verify();
+  VerifySummary verify_summary() const;
+  std::optional<Millis> verify_lag() const;
+  Task<Error> heal_keys(const KeyList& keys);
+  bool is_verified();
   // what the world sees (report.cpp)
   Task<Error> report();
   Phase phase() const;
@@ -191,7 +205,10 @@ class Pipeline {
   bool is_decoding_ = false;  // between pop and the hand-over to the sink
   bool paused_ = false;
   CutoverStatus cutover_;
-  bool draining_ = false;  // received bytes are being applied, then the end
+  std::unique_ptr<Verifier> verifier_;
+  VerifySummary verified_;        // how the last one ended
+  bool verified_at_end_ = false;  // stop.verify has been begun
+  bool draining_ = false;         // received bytes are being applied, then the end
   bool drain_wanted_ = false;
   bool finished_ = false;
   bool reached_goal_ = false;

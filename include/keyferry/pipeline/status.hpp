@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "keyferry/verify/summary.hpp"
+
 namespace keyferry {
 
 enum class Phase {
@@ -151,6 +153,7 @@ struct Status {
   std::optional<std::string> last_error;
   std::vector<std::string> last_dead_letters;  // in words, the newest last
   CutoverStatus cutover;
+  VerifySummary verify;  // the last comparison, or the one under way
   RateLimits limits;
   std::optional<ScanStatus> scan;  // scan mode only
   std::int64_t published_ms = 0;   // steady clock; /livez checks that it moves

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "keyferry/base/bytes.hpp"
@@ -32,6 +33,8 @@ class Remap {
   // Appends the name that `key` of `source_db` has in the target.
   void append_key(Bytes& out, std::int32_t source_db, ByteView key) const;
   Bytes key(std::int32_t source_db, ByteView key) const;
+  // Every database and name in the source that arrives as `key` in `target_db`; empty: none can.
+  std::vector<std::pair<std::int32_t, Bytes>> origins(std::int32_t target_db, ByteView key) const;
   // The expiry in the target: absolute unix time in ms, nullopt = never. A shifted one is never 0
   // or below.
   std::optional<std::int64_t> expire(std::optional<std::int64_t> source_ms) const;
@@ -51,6 +54,8 @@ class Remap {
 
  private:
   ByteView prefix_of(std::int32_t source_db) const;
+  void add_origins(std::int32_t source_db, ByteView key,
+                   std::vector<std::pair<std::int32_t, Bytes>>& out) const;
 
   std::map<std::int32_t, std::int32_t> databases_;
   std::map<std::int32_t, Bytes> prefixes_;
