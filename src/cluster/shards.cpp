@@ -147,6 +147,9 @@ Result<ClusterView> parse_cluster_nodes(ByteView text, const std::string& asked)
     if (!node.is_usable || node.has_failed) continue;
     view.shards[shard->second].replicas.push_back(node.address);
   }
+  // Each node lists the others in an order of its own.
+  for (ClusterShard& shard : view.shards)
+    std::sort(shard.nodes.begin() + 1, shard.nodes.end());
   return view;
 }
 
@@ -222,6 +225,8 @@ void ShardTable::give(std::size_t shard, const ShardSlots& slots) {
 
 void append_shard_table(Bytes& out, const ShardTable& table) {
   out.append(magic).append(table.owns_target ? " target=own" : " target=shared");
+  out += " doubtful=";
+  append_ranges(out, table.doubtful);
   for (const ShardTable::Entry& entry : table.entries()) {
     out.append("\n").append(entry.name).append(" nodes=");
     for (const std::string& id : entry.nodes) {
@@ -269,6 +274,9 @@ Result<ShardTable> parse_shard_table(ByteView text) {
   if (target != "own" && target != "shared") return wrong;
   ShardTable table;
   table.owns_target = target == "own";
+  ByteView doubtful;
+  if (!read_value(head, "doubtful=", doubtful) || !read_ranges(doubtful, table.doubtful))
+    return wrong;
   while (!text.empty()) {
     ShardTable::Entry entry;
     if (!read_entry(next(text, '\n'), entry)) return wrong;

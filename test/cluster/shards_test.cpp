@@ -90,10 +90,9 @@ TEST(ClusterNodes, ANodeWithoutAddressIsLeftOut) {
 
 TEST(ClusterNodes, MalformedLinesAreCorrupt) {
   const std::string good = id_of('a') + " 127.0.0.1:1@2 master - 0 0 1 connected ";
-  for (const std::string& text :
-       {std::string("ERR"), good + "16384", good + "9-3", good + "x",
-        id_of('a') + " 127.0.0.1 master - 0 0 1 connected",
-        id_of('a') + " 127.0.0.1:1@2 master - 0 0 one connected"}) {
+  for (const std::string& text : {std::string("ERR"), good + "16384", good + "9-3", good + "x",
+                                  id_of('a') + " 127.0.0.1 master - 0 0 1 connected",
+                                  id_of('a') + " 127.0.0.1:1@2 master - 0 0 one connected"}) {
     const auto view = parse_cluster_nodes(text, "");
     EXPECT_FALSE(view) << text;
     EXPECT_TRUE(view.has_error() && view.error().is(Errc::corrupt)) << text;
@@ -154,6 +153,7 @@ TEST(ShardTable, SurvivesAsText) {
   table.adopt(shard('a', range(0, 9) | range(12, 12), "c"), changed);
   const std::size_t b = table.adopt(shard('b', range(10, 11) | range(13, 16383)), changed);
   table.touch(b, range(3, 4));
+  table.doubtful = range(7, 8);
   Bytes text;
   append_shard_table(text, table);
 
@@ -166,6 +166,7 @@ TEST(ShardTable, SurvivesAsText) {
   EXPECT_TRUE(back->owns_target);
   EXPECT_EQ(back->entries()[b].slots, table.entries()[b].slots);
   EXPECT_EQ(back->contested(0), range(3, 4));
+  EXPECT_EQ(back->doubtful, range(7, 8));
 }
 
 TEST(ShardTable, EveryCutTextIsCorrectOrRefused) {
@@ -180,8 +181,9 @@ TEST(ShardTable, EveryCutTextIsCorrectOrRefused) {
       EXPECT_LE(cut->entries().size(), 1u);
     }
   }
-  EXPECT_FALSE(parse_shard_table("keyferry2 target=own"));
-  EXPECT_FALSE(parse_shard_table("keyferry1 target=mine"));
+  EXPECT_FALSE(parse_shard_table("keyferry2 target=own doubtful="));
+  EXPECT_FALSE(parse_shard_table("keyferry1 target=mine doubtful="));
+  EXPECT_TRUE(parse_shard_table("keyferry1 target=own doubtful=1-3,9"));
 }
 
 }  // namespace

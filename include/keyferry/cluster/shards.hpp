@@ -4,11 +4,13 @@
 //
 // The table lies in the target, "keyferry:{0}:<link>:shards"; one line for the link, one per shard:
 //
-//   table = "keyferry1" SP "target=" ("own" / "shared") *(LF shard)
+//   table = "keyferry1" SP "target=" ("own" / "shared") SP "doubtful=" ranges *(LF shard)
 //   shard = name SP "nodes=" id *("," id) SP "slots=" ranges SP "touched=" ranges
 //   range = number ["-" number]
 //
-// slots: the shard is their owner. touched: it has written to them while another one was.
+// doubtful: the order in which shards wrote to them is not known; copied anew from their owner
+// before the link is equal. slots: the shard is their owner. touched: it has written to them while
+// another one was.
 #pragma once
 
 #include <bitset>
@@ -52,6 +54,7 @@ class ShardTable {
 
   // The target held nothing when the link began.
   bool owns_target = false;
+  ShardSlots doubtful;
 
   const std::vector<Entry>& entries() const { return entries_; }
   // The shard of the table that `seen` is; a new one when it is none. Slots nobody had become its
