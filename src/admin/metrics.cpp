@@ -1,6 +1,9 @@
 #include "keyferry/admin/metrics.hpp"
 
+#include <algorithm>
+#include <deque>
 #include <iterator>
+#include <span>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -25,13 +28,21 @@ std::string label_value(std::string_view text) {
   return out;
 }
 
-// Builds the text family by family; every sample carries the shard.
+// Builds the text family by family; every sample carries the shard, and those of all shards stand
+// together.
 class MetricsWriter {
  public:
-  explicit MetricsWriter(const Status& status) : shard_(label_value(status.source)) {}
+  void shard(const Status& status) { shard_ = label_value(status.source); }
 
   void family(std::string_view name, std::string_view type, std::string_view help) {
     name_ = name;
+    const auto known = std::find_if(families_.begin(), families_.end(),
+                                    [&](const auto& one) { return one.first == name; });
+    if (known != families_.end()) {
+      out_ = &known->second;
+      return;
+    }
+    out_ = &families_.emplace_back(name, std::string()).second;
     fmt::format_to(end(), "# HELP keyferry_{0} {2}\n# TYPE keyferry_{0} {1}\n", name, type, help);
   }
   template <class Number>
@@ -69,14 +80,20 @@ class MetricsWriter {
     family("build_info", "gauge", "Constant 1; the version is the label.");
     fmt::format_to(end(), "keyferry_build_info{{version=\"{}\"}} 1\n", label_value(version()));
   }
-  std::string take() { return std::move(out_); }
+  std::string take() const {
+    std::string all;
+    for (const auto& [name, text] : families_)
+      all += text;
+    return all;
+  }
 
  private:
-  std::back_insert_iterator<std::string> end() { return std::back_inserter(out_); }
+  std::back_insert_iterator<std::string> end() { return std::back_inserter(*out_); }
 
   std::string shard_;
   std::string_view name_;
-  std::string out_;
+  std::string* out_ = nullptr;  // of the family under way
+  std::deque<std::pair<std::string_view, std::string>> families_;
 };
 
 void state(const Status& status, MetricsWriter& out) {
@@ -174,14 +191,19 @@ void scan(const ScanStatus& scan, MetricsWriter& out) {
 }  // namespace
 
 std::string metrics_text(const Status& status) {
-  MetricsWriter out(status);
+  MetricsWriter out;
   out.build_info();
-  state(status, out);
-  snapshot(status, out);
-  traffic(status, out);
-  trouble(status, out);
-  if (status.scan) scan(*status.scan, out);
-  if (status.verify.attempt > 0) verify(status.verify, out);
+  // Sums are the reader's to make.
+  const std::span<const Status> alone(&status, 1);
+  for (const Status& one : status.shards.empty() ? alone : std::span(status.shards)) {
+    out.shard(one);
+    state(one, out);
+    snapshot(one, out);
+    traffic(one, out);
+    trouble(one, out);
+    if (one.scan) scan(*one.scan, out);
+    if (one.verify.attempt > 0) verify(one.verify, out);
+  }
   return out.take();
 }
 

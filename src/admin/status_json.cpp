@@ -67,6 +67,22 @@ json::array lanes(const Status& status) {
   return all;
 }
 
+json::object shard(const Status& status) {
+  return json::object{{"source", status.source},
+                      {"replid", status.replid},
+                      {"phase", to_string(status.phase)},
+                      {"lag", lag(status)},
+                      {"lanes", lanes(status)}};
+}
+
+json::array shards(const Status& status) {
+  json::array all;
+  if (status.shards.empty()) all.push_back(shard(status));
+  for (const Status& one : status.shards)
+    all.push_back(shard(one));
+  return all;
+}
+
 json::value cutover(const CutoverStatus& of) {
   if (of.state == CutoverStatus::State::none) return nullptr;
   return json::object{
@@ -114,12 +130,6 @@ json::object scan(const ScanStatus& scan) {
 }  // namespace
 
 std::string status_json(const Status& status) {
-  json::array shards;
-  shards.push_back(json::object{{"source", status.source},
-                                {"replid", status.replid},
-                                {"phase", to_string(status.phase)},
-                                {"lag", lag(status)},
-                                {"lanes", lanes(status)}});
   json::object document{
       {"version", version()},
       {"phase", to_string(status.phase)},
@@ -132,7 +142,7 @@ std::string status_json(const Status& status) {
       {"counters", counters(status)},
       {"memory", used_of(status.memory_used_bytes, status.memory_max_bytes)},
       {"spool", used_of(status.spool_used_bytes, status.spool_max_bytes)},
-      {"shards", std::move(shards)},
+      {"shards", shards(status)},
       {"cutover", cutover(status.cutover)},
       {"verify", verify(status.verify)},
       {"last_dead_letters",

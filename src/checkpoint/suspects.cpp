@@ -1,5 +1,9 @@
 #include "keyferry/checkpoint/suspects.hpp"
 
+#include <optional>
+
+#include "keyferry/command/keys.hpp"
+
 namespace keyferry {
 namespace {
 
@@ -41,6 +45,24 @@ std::vector<Suspects::Key> Suspects::take(std::size_t most) {
     --waiting_;
     taken.push_back(key);
     if (taken.size() == most) break;
+  }
+  return taken;
+}
+
+std::vector<Suspects::Key> Suspects::take_of_one_slot(std::size_t most) {
+  constexpr std::size_t looked_at_max = 4096;
+  std::vector<Key> taken;
+  std::optional<Slot> slot;
+  std::size_t looked_at = 0;
+  for (auto at = keys_.begin(); at != keys_.end() && taken.size() < most && waiting_ > 0; ++at) {
+    if (at->second != State::suspect) continue;
+    if (slot && ++looked_at > looked_at_max) break;
+    const Slot of_key = slot_of(at->first.second);
+    if (slot && *slot != of_key) continue;
+    slot = of_key;
+    at->second = State::healing;
+    --waiting_;
+    taken.push_back(at->first);
   }
   return taken;
 }

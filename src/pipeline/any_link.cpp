@@ -22,11 +22,22 @@ Task<Error> AnyLink::run() {
     co_return co_await export_->run();
   }
   if (scans_) co_return co_await run_scan();
-  replica_.emplace(executor_, options_, board_);
-  replica_->announced_port = announced_port;
-  replica_->logs_progress = logs_progress;
-  Error error = co_await replica_->run();
-  const bool may_scan = options_.source_mode == SourceMode::automatic && replica_->is_forbidden();
+  Error error;
+  bool is_forbidden = false;
+  if (is_cluster_) {
+    cluster_.emplace(executor_, options_, board_);
+    cluster_->announced_port = announced_port;
+    cluster_->logs_progress = logs_progress;
+    error = co_await cluster_->run();
+    is_forbidden = cluster_->is_forbidden();
+  } else {
+    replica_.emplace(executor_, options_, board_);
+    replica_->announced_port = announced_port;
+    replica_->logs_progress = logs_progress;
+    error = co_await replica_->run();
+    is_forbidden = replica_->is_forbidden();
+  }
+  const bool may_scan = options_.source_mode == SourceMode::automatic && is_forbidden;
   if (!error || !may_scan) co_return error;
   log_warn("{}", error.what);
   scan();
@@ -42,6 +53,7 @@ Task<Error> AnyLink::run_scan() {
 void AnyLink::stop() {
   if (export_) return export_->stop();
   if (scan_) return scan_->stop();
+  if (cluster_) return cluster_->stop();
   if (replica_) return replica_->stop();
   stopped_ = true;
 }
@@ -49,34 +61,40 @@ void AnyLink::stop() {
 void AnyLink::drain() {
   if (export_) return export_->drain();
   if (scan_) return scan_->drain();
+  if (cluster_) return cluster_->drain();
   if (replica_) replica_->drain();
 }
 
 void AnyLink::abort() {
   if (export_) return export_->abort();
   if (scan_) return scan_->abort();
+  if (cluster_) return cluster_->abort();
   if (replica_) replica_->abort();
 }
 
 void AnyLink::pause() {
   if (export_) return export_->pause();
   if (scan_) return scan_->pause();
+  if (cluster_) return cluster_->pause();
   if (replica_) replica_->pause();
 }
 
 void AnyLink::resume() {
   if (export_) return export_->resume();
   if (scan_) return scan_->resume();
+  if (cluster_) return cluster_->resume();
   if (replica_) replica_->resume();
 }
 
 bool AnyLink::cut_over(const CutoverRequest& request) {
+  if (cluster_ && !scan_) log_warn("cutover: not with a cluster as the source");
   if (scan_ || !replica_) return false;
   return replica_->cut_over(request);
 }
 
 void AnyLink::change_limits(const RateChange& change) {
   if (scan_) return scan_->change_limits(change);
+  if (cluster_) return cluster_->change_limits(change);
   if (replica_) return replica_->change_limits(change);
   log_warn("rate limits are for links that read the stream of a server or a file into a server");
 }
@@ -88,7 +106,9 @@ bool AnyLink::verify(const VerifyPlan& plan) {
 
 bool AnyLink::reached_goal() const {
   if (export_) return export_->reached_goal();
-  return scan_ ? scan_->reached_goal() : replica_ && replica_->reached_goal();
+  if (scan_) return scan_->reached_goal();
+  if (cluster_) return cluster_->reached_goal();
+  return replica_ && replica_->reached_goal();
 }
 
 }  // namespace keyferry

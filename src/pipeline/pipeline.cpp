@@ -107,11 +107,16 @@ Task<Error> Pipeline::run() {
 // Reaches both ends and makes sure that they are not the same.
 Task<Error> Pipeline::open_ends() {
   if (Error wrong = compile_rules()) co_return wrong;
+  if (role != nullptr) {
+    sink_.shared = &role->target;
+    psync_.place = [this] { return role->replica; };
+    psync_.may_full_sync = [this] { return source_.full_syncs == 0 || role->may_full_sync(); };
+  }
   if (file_) co_return co_await open_files();
   ServerIdentity source;
   Error error = co_await observer_.open(source);
   if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
-  if (source.is_cluster)
+  if (source.is_cluster && role == nullptr)
     log_warn("the source is one node of a cluster; only its own slots will be copied");
   error = co_await sink_.open();
   if (!error) error = judge_rules();
@@ -227,6 +232,8 @@ Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint rece
     psync_.ack_now();
   }
   if (auto batch = decoder_.take()) {
+    if (role != nullptr) error = co_await enter_slots(foreign_slots(*batch), received);
+    if (error) co_return error;
     transform_.apply(*batch);
     if (is_limited()) spend_target(static_cast<std::int64_t>(batch->commands.size()), bytes.size());
     if (puts_off_expiry()) put_off_expiries(*batch);
@@ -253,6 +260,7 @@ void Pipeline::on_progress() {
 
 // After a reading of the source's offset: is it time to go?
 void Pipeline::check_goal(TimePoint now) {
+  if (role != nullptr) role->is_ready = false;
   if (!in_stream_ || draining_) return;
   caught_up_ = caught_up_ || lag_.synced(now);
   if (!sink_.suspects().empty()) return;  // the target is not what the source is
@@ -265,7 +273,7 @@ void Pipeline::check_goal(TimePoint now) {
     reached = reached ||
               (low_lag_since_ && elapsed_ms(*low_lag_since_, now) >= options_.stop_stable_for_ms);
   }
-  if (!reached || !is_verified()) return;
+  if (!may_end(reached) || !is_verified()) return;
   log_info("lag is zero: applied_offset={} source_offset={}", watermark_.applied(),
            lag_.source_offset());
   reached_goal_ = true;
@@ -312,7 +320,7 @@ void Pipeline::finish_received() {
 Task<Error> Pipeline::drain_received() {
   const TimePoint begin = Clock::now();
   while (!finished_) {
-    if (intake_.is_idle() && !is_decoding_ && !in_piece_) {
+    if ((intake_.is_idle() || left_behind_) && !is_decoding_ && !in_piece_) {
       if (in_snapshot_) sink_.flush_keys();
       if (file_) give_up_suspects();
       if (sink_.is_idle() && sink_.suspects().empty()) sink_.checkpoint();

@@ -167,18 +167,30 @@ class Interview {
   Connection connection_;
 };
 
-Task<void> gather_source(const Options& options, bool measure_writes, ServerFacts& facts) {
+Task<void> gather_source_at(const Options& options, HostPort host, bool measure_writes,
+                            ServerFacts& facts) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   Interview interview(executor, options.source, facts);
-  const HostPort host =
-      options.source.uri.hosts.empty() ? HostPort() : options.source.uri.hosts.front();
-  Error error = co_await interview.open(host);
+  Error error = co_await interview.open(std::move(host));
   std::vector<NeededCommand> needed = commands_needed_at_source(options, false);
   for (NeededCommand& one : commands_needed_at_source(options, true))
     needed.push_back(std::move(one));
   if (!error) error = co_await interview.ask_all(needed);
   if (!error && measure_writes) error = co_await interview.writes();
   facts.problem = error.what;
+}
+
+// Of a cluster any node will do.
+Task<void> gather_source(const Options& options, bool measure_writes, ServerFacts& facts) {
+  std::vector<HostPort> seeds = options.source.uri.hosts;
+  if (seeds.empty()) seeds.emplace_back();
+  if (!options.source.uri.sentinel_master.empty()) seeds.resize(1);
+  co_await gather_source_at(options, seeds.front(), measure_writes, facts);
+  for (std::size_t i = 1; i < seeds.size() && !facts.problem.empty(); ++i) {
+    ServerFacts other;
+    co_await gather_source_at(options, seeds[i], measure_writes, other);
+    if (is_whole_cluster(other, options)) facts = std::move(other);
+  }
 }
 
 // The masters of the cluster that `interview` has reached; none when it does not tell.

@@ -8,8 +8,16 @@
 
 namespace keyferry {
 
+bool is_whole_cluster(const ServerFacts& source, const Options& options) {
+  return source.problem.empty() && source.identity.is_cluster &&
+         options.source.topology != Topology::standalone &&
+         options.target.uri.kind != Uri::Kind::file;
+}
+
 void PreflightJudge::source_role() {
-  if (source().identity.is_cluster) {
+  if (is_whole_cluster(source(), options_)) {
+    ok("source.role", source().address + " is a node of a cluster: all of its shards are copied");
+  } else if (source().identity.is_cluster) {
     warn("source.role", source().address + " is one node of a cluster: only its slots are copied",
          "run one link per master of the source");
   } else if (source().identity.role == "master") {

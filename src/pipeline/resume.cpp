@@ -9,6 +9,7 @@ namespace keyferry {
 namespace {
 
 constexpr Millis heal_interval{20};
+constexpr Millis heal_turn{1};
 constexpr Millis heal_retry_interval{500};
 constexpr std::size_t heal_keys_at_once = 64;
 constexpr std::int64_t heal_lag_max_bytes = 1024 * 1024;
@@ -16,6 +17,11 @@ constexpr std::int64_t heal_lag_max_bytes = 1024 * 1024;
 // met a key at the target that had expired there and not at the source.
 constexpr std::int64_t late_after_ms = 1500;
 constexpr Millis hand_back_limit{1000};
+
+// The shard does not have the key any more.
+bool is_elsewhere(ByteView refusal) {
+  return refusal.find("MOVED ") != ByteView::npos || refusal.find("ASK ") != ByteView::npos;
+}
 
 }  // namespace
 
@@ -183,17 +189,34 @@ bool Pipeline::is_late(Offset from) {
 // is not behind us when it comes; it is applied when the stream has come to that offset.
 Task<Error> Pipeline::heal() {
   bool told = false;
+  bool alone = false;
   while (!finished_) {
-    co_await halt_.wait_for(heal_interval);
+    // One slot at a time takes many turns.
+    const bool has_more = role != nullptr && sink_.suspects().size() > 1;
+    co_await halt_.wait_for(has_more ? heal_turn : heal_interval);
     if (finished_ || !in_stream_ || sink_.is_healing() || sink_.suspects().empty()) continue;
     // Far behind, many more may come, and copies would have to be kept until the stream is there.
     if (lag_.lag_bytes(Clock::now()).value_or(heal_lag_max_bytes) >= heal_lag_max_bytes) continue;
-    const auto keys = sink_.suspects().take(heal_keys_at_once);
+    const auto keys = role == nullptr
+                          ? sink_.suspects().take(heal_keys_at_once)
+                          : sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_at_once);
     if (keys.empty()) continue;
     co_await close_gate();
     auto copies = co_await copier_.fetch(keys);
     const bool usable =
         copies && copies->replid == source_.replid && in_stream_ && copies->at >= decoder_.offset();
+    alone = false;
+    if (!usable && role != nullptr && !copies) {
+      const ByteView refusal = copies.error().what;
+      alone = refusal.find("TRYAGAIN") != ByteView::npos;
+      if (is_elsewhere(refusal)) {
+        // Whoever has it now sends it whole, behind everything of ours.
+        for (const auto& [db, key] : keys)
+          sink_.suspects().healed(db, key);
+        open_gate();
+        continue;
+      }
+    }
     if (!usable) {
       sink_.suspects().give_back(keys);
       open_gate();

@@ -72,6 +72,7 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   reader_->limit_elements(through_files ? memory / file_share : held, held);
   if (transform_.filter().is_active())
     reader_->wants = [this](const rdb::Event& key) { return admits(key, std::nullopt); };
+  entered_.reset();
   names_.clear();
   names_full_ = leaving_out_ = false;
   snapshot_filtered_ = 0;
@@ -98,6 +99,10 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
       if (window_.want(reader_->need_bytes())) continue;
       if (intake_.is_idle()) sink_.flush_keys();  // nothing more at the moment: let the target work
       co_return Error();
+    }
+    if (meets_foreign_slot(event)) {
+      Error foreign = co_await enter_slot_of(event);
+      if (foreign) co_return foreign;
     }
     if (event.expire_ms && puts_off_expiry()) *event.expire_ms += expiry_put_off_ms;
     Error error;

@@ -13,6 +13,7 @@ struct RedisSink::Plan {
   std::shared_ptr<Cargo> cargo;
   Watermark::Ticket ticket = 0;
   TimePoint received{};
+  Offset end = 0;           // of the ticket
   std::uint64_t units = 0;  // planned since the last dispatch
 };
 
@@ -24,6 +25,13 @@ constexpr ByteView exec_wire = "*1\r\n$4\r\nEXEC\r\n";
 bool equals_upper(ByteView arg, std::string_view upper) {
   return std::equal(arg.begin(), arg.end(), upper.begin(), upper.end(),
                     [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b; });
+}
+
+// A key that has come from another shard of the source: it had no other value there before,
+// whatever the target still has.
+bool is_arrival(const CommandInfo* info) {
+  static const CommandInfo* const arrival = find_command("RESTORE-ASKING");
+  return info == arrival;
 }
 
 // FUNCTION LOAD without REPLACE fails when it is sent a second time.
@@ -51,7 +59,8 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
   plan.received = batch->received;
   // One acknowledgement is ours, so that the batch cannot be complete before all of it is handed
   // over.
-  plan.ticket = watermark_.open(batch->end, 1, batch->received);
+  plan.end = stretch_end(*batch, 0);
+  plan.ticket = watermark_.open(plan.end, 1, batch->received);
   plan.cargo->batch = std::move(batch);
   const std::vector<Command>& commands = plan.cargo->batch->commands;
 
@@ -75,7 +84,11 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
       continue;
     }
     if (copies_ && commands[last].end > copies_->at) plan_copies(plan);
-    if (command.group == GroupMark::first) {
+    if (command.group == GroupMark::none && is_flush_of_a_shard(command)) {
+      dispatch(plan);
+      error = co_await run_flush_of_a_shard(plan, i);
+      if (stream_void_) co_return Error();
+    } else if (command.group == GroupMark::first) {
       error = plan_group(plan, i, last);
       i = last;
     } else if (nodes_.is_cluster() && command.info != nullptr && command.refusal == nullptr &&
@@ -94,6 +107,7 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
   if (cluster_ && !error) cluster_->note_offset(whole.end, whole.db);
   // After an error the rest of the batch has not been applied: the watermark must not pass it.
   if (!error) watermark_.ack(plan.ticket, 1);
+  if (!error && plan.end < whole.end) watermark_.open(whole.end, 0, whole.received);
   if (outstanding_units_ == 0) room_.notify();
   if (error && !stopping_) fail(error);
   co_return error;
@@ -137,6 +151,14 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
       if (is_plain_function_load(info, args)) {
         unit.wire =
             plan.cargo->made.emplace_back(make_command({args[0], args[1], "REPLACE", args[2]}));
+      }
+      if (shared != nullptr && is_arrival(info)) {
+        std::vector<ByteView> whole(args.begin(), args.end());
+        whole.front() = "RESTORE";
+        whole.push_back("REPLACE");
+        append_command(plan.cargo->made.emplace_back(), whole);
+        unit.wire = plan.cargo->made.back();
+        unit.needs_record = cluster_ && !keyferry::is_absolute(*info, whole);
       }
       plan_unit(plan, unit);
       return Error();
@@ -183,6 +205,11 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
     const Route route = route_of(commands[i], info, args);
     if (route.kind == Route::Kind::drop) {
       ++stats_.filtered;
+      continue;
+    }
+    if (is_flush_of_a_shard(commands[i])) {
+      // A standalone target would take it for its own.
+      if (Error error = refuse_here(plan, commands[i], "all_nodes_in_transaction")) return error;
       continue;
     }
     if (kept.empty()) unit.slot = route.slot;
@@ -432,6 +459,23 @@ Task<Error> RedisSink::run_on_all_nodes(Plan& plan, const Command& command) {
   if (stopping_) co_return Error(Errc::cancelled, "stopped");
   ++stats_.applied;
   co_return Error();
+}
+
+// The stretch that it ends is complete behind it, and recorded before anything follows.
+Task<Error> RedisSink::run_flush_of_a_shard(Plan& plan, std::size_t at) {
+  const Batch& batch = *plan.cargo->batch;
+  const Command& command = batch.commands[at];
+  if (const char* why = why_not_flush()) {
+    Error refused = refuse_here(plan, command, why);
+    if (refused) co_return refused;
+  } else {
+    Error error = co_await flush_shared(command, batch.args_of(command)[0]);
+    if (error || stream_void_) co_return error;
+  }
+  watermark_.ack(plan.ticket, 1);
+  plan.end = stretch_end(batch, at + 1);
+  plan.ticket = watermark_.open(plan.end, 1, batch.received);
+  co_return co_await record_up_to(command.end, command.db);
 }
 
 // A command that cannot be carried out on this kind of target. Counted by name; errors.policy

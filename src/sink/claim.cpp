@@ -42,6 +42,8 @@ void for_each_line(ByteView text, Use use) {
   }
 }
 
+}  // namespace
+
 // Instances that share a source have a link each.
 std::string link_of(const Options& options) {
   std::string name = options.delivery_link;
@@ -55,8 +57,6 @@ std::string link_of(const Options& options) {
     name += fmt::format(".{}of{}", shard->number, shard->of);
   return name;
 }
-
-}  // namespace
 
 void name_instance(Options& options) {
   options.instance = random_token();
@@ -239,7 +239,13 @@ Task<Error> Claim::renew_in_turn() {
 Task<Error> Claim::renew_after_flush() {
   Error error = co_await renew();
   if (error && error.is(Errc::unreachable)) error = co_await renew();  // the connection was stale
-  if (!error) error = co_await set_fence(connection_);
+  if (error) co_return error;
+  while (busy_)
+    co_await turn_.wait();
+  busy_ = true;
+  error = co_await set_fence(connection_);
+  busy_ = false;
+  turn_.notify();
   co_return error;
 }
 
@@ -264,7 +270,7 @@ Task<Error> Claim::write(const Record& record) {
   const TimePoint begin = Clock::now();
   while (!stopping_) {
     Bytes command = make_command({"SET", keys_.record, text});
-    auto reply = co_await call(std::move(command));
+    auto reply = co_await ask(std::move(command));  // the lease is being kept meanwhile
     if (reply && !reply->is_error()) co_return Error();
     const std::string what = reply ? reply->text : reply.error().what;
     if (elapsed_ms(begin, Clock::now()) > options_.target.reconnect_max_s * 1000)
@@ -314,6 +320,16 @@ Task<Error> Claim::greet_node(Connection& connection, std::string& last_client_i
   if (!reply) co_return reply.error();
   if (!reply->is_error()) last_client_id = std::to_string(reply->integer);
   co_return co_await check_lease();
+}
+
+Task<Result<RespValue>> Claim::ask(Bytes command) {
+  while (busy_)
+    co_await turn_.wait();
+  busy_ = true;
+  auto reply = co_await call(std::move(command));
+  busy_ = false;
+  turn_.notify();
+  co_return reply;
 }
 
 Task<Error> Claim::kill_own(Connection& connection, const std::string& id) {

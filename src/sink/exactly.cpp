@@ -1,6 +1,7 @@
 // RedisSink: exactly once on a standalone target. The claim, the record's generations, and what
 // makes a key suspect; sink/serial_lane does the transactions.
 #include "keyferry/base/log.hpp"
+#include "keyferry/command/keys.hpp"
 #include "keyferry/resp/command_parser.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
@@ -236,6 +237,8 @@ bool RedisSink::explains(const Unit& unit, const std::string& error) {
   for_each_key_of(unit, [&](ByteView key) {
     ++keys;
     any = any || suspects_.contains(unit.source_db(), key);
+    // What comes from two sides may come in any order for a moment.
+    any = any || (shared != nullptr && shared->contested[slot_of(key)]);
   });
   if (any && (keys > 1 || !error.empty())) doubt(unit);
   return any;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/command/keys.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
 namespace keyferry {
@@ -102,8 +103,9 @@ Task<Error> RedisSink::enter_import_mode() {
   for (const Endpoint& node : masters) {
     auto reply = co_await nodes_.call(node, get, limit);
     if (!reply) co_return reply.error();
-    const bool off = reply->items.size() == 2 && reply->items[1].text == "no";
-    if (!off) continue;  // not known, not allowed, or somebody else's decision
+    const std::string found = reply->items.size() == 2 ? reply->items[1].text : "";
+    // Not known, not allowed, or somebody else's decision; another sink's is ours as well.
+    if (found != "no" && (found != "yes" || shared == nullptr)) continue;
     reply = co_await nodes_.call(node, set, limit);
     if (!reply) co_return reply.error();
     if (reply->is_error()) {
@@ -200,6 +202,7 @@ Task<Error> RedisSink::scan_node(Endpoint node, std::int32_t db, bool remove,
     for (const RespValue& key : page->items[1].items) {
       const std::uint64_t hash = key_hash(key.text, db);
       if (is_own_key(key.text)) continue;
+      if (shared != nullptr && !shared->slots[slot_of(key.text)]) continue;
       // Names are as at the source: mapping and mirror exclude each other.
       if (transform != nullptr && !transform->filter().on_name(db, key.text).keeps()) continue;
       if (!remove) {

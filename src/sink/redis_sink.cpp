@@ -89,6 +89,10 @@ Task<Error> RedisSink::prepare() {
   const std::optional<Record> left = remains();
   has_remains_ = left.has_value();
   target_was_empty_ = left && left->owns_target;
+  if (shared != nullptr) {
+    target_was_empty_ = shared->was_empty;  // whoever looks after all of us has prepared it
+    co_return Error();
+  }
   const bool is_shared = !options_.filter.shard.empty();  // with others that fill it now
   if (resumable()) co_return Error();
   bool has_keys = false;
@@ -256,6 +260,10 @@ Task<Error> RedisSink::idle() {
 }
 
 Task<Error> RedisSink::flush_all() {
+  if (shared != nullptr) {
+    if (const char* why = why_not_flush()) co_return Error(Errc::history_lost, why);
+    co_return co_await remove_shared(0, std::nullopt);
+  }
   const Bytes flushall = make_command({"FLUSHALL"});
   Error error = co_await tell_masters(flushall);
   if (!error) target_was_empty_ = true;

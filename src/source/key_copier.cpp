@@ -31,7 +31,10 @@ Task<Result<KeyCopies>> KeyCopier::fetch(std::vector<std::pair<std::int32_t, Byt
     open_ = true;
   }
   auto copies = co_await fetch_on(keys);
-  if (!copies && has_pexpiretime_ && copies.error().is(Errc::data_refused)) {
+  const bool is_redirected = !copies && (copies.error().what.find("MOVED ") != std::string::npos ||
+                                         copies.error().what.find("ASK ") != std::string::npos ||
+                                         copies.error().what.find("TRYAGAIN") != std::string::npos);
+  if (!copies && has_pexpiretime_ && !is_redirected && copies.error().is(Errc::data_refused)) {
     has_pexpiretime_ = false;
     copies = co_await fetch_on(keys);
   }

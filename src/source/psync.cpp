@@ -107,7 +107,8 @@ Task<Error> Psync::read_all() {
 
 // One connection: connect, greet, sync, receive until it breaks.
 Task<Error> Psync::follow_once() {
-  const HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
+  HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
+  if (place) host = place().value_or(host);
   Error error = co_await connection_.open(options_, host, "source");
   state_.handshaking = !error;
   if (!error) error = co_await greet();
@@ -154,6 +155,8 @@ Task<Error> Psync::request_sync() {
       case PsyncAnswer::Kind::keep_alive:
         continue;
       case PsyncAnswer::Kind::full_sync:
+        if (may_full_sync && !may_full_sync())
+          co_return Error(Errc::unreachable, "may not be the master any more");
         co_return co_await begin_full_sync(std::move(answer.position));
       case PsyncAnswer::Kind::go_on:
         if (!resume)

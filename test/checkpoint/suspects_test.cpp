@@ -21,6 +21,17 @@ TEST(Suspects, AreGivenOutOnceAndForgottenWhenHealed) {
   EXPECT_EQ(suspects.size(), 1U);
 }
 
+TEST(Suspects, OfOneSlotAreGivenOutTogether) {
+  Suspects suspects(10000);
+  for (const char* key : {"{b}1", "{a}1", "{b}2", "{a}2", "{a}3"})
+    suspects.add(0, key);
+
+  EXPECT_EQ(suspects.take_of_one_slot(2), (std::vector<Key>{{0, "{a}1"}, {0, "{a}2"}}));
+  EXPECT_EQ(suspects.take_of_one_slot(2), (std::vector<Key>{{0, "{a}3"}}));
+  EXPECT_EQ(suspects.take_of_one_slot(9), (std::vector<Key>{{0, "{b}1"}, {0, "{b}2"}}));
+  EXPECT_TRUE(suspects.take_of_one_slot(9).empty());
+}
+
 TEST(Suspects, StaySuspectWhenSomethingHappensWhileTheyAreHealed) {
   Suspects suspects(10000);
   suspects.add(0, "a");

@@ -83,6 +83,12 @@ std::vector<Case> source_cases() {
        {"fail source.role"}},
       {"node of a cluster",
        [](auto& f, auto&) { add_info(f.source, "redis_mode:cluster\r\n"); },
+       {}},
+      {"one node of a cluster alone",
+       [](auto& f, auto& o) {
+         add_info(f.source, "redis_mode:cluster\r\n");
+         o.source.topology = Topology::standalone;
+       },
        {"warn source.role"}},
       {"PSYNC denied",
        [](auto& f, auto& o) {

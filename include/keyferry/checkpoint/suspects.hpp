@@ -29,6 +29,8 @@ class Suspects {
 
   // Up to `most` keys that nobody heals yet; they are being healed from now on.
   std::vector<Key> take(std::size_t most);
+  // The same, all of the slot of the first: a cluster answers for no others together.
+  std::vector<Key> take_of_one_slot(std::size_t most);
   // Those taken could not be fetched: suspect again.
   void give_back(const std::vector<Key>& keys);
   // A copy of the key has been applied. True unless it became suspect again since it was taken.

@@ -1,4 +1,5 @@
-// The one link of a run, whichever way its source is read: as its replica (pipeline.hpp), or by
+// The one link of a run, whichever way its source is read: as its replica (pipeline.hpp), as a
+// replica of every shard of a cluster (cluster_link.hpp), or by
 // scanning it (scan_link.hpp) when that is asked for or nothing else is allowed; into a file
 // (export.hpp) when the target is one. Executor thread only.
 #pragma once
@@ -6,6 +7,7 @@
 #include <functional>
 #include <optional>
 
+#include "keyferry/pipeline/cluster_link.hpp"
 #include "keyferry/pipeline/export.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 #include "keyferry/pipeline/scan_link.hpp"
@@ -22,6 +24,8 @@ class AnyLink {
   bool logs_progress = true;
   // The source is to be scanned. Before run().
   void scan();
+  // The source is a cluster, all of which is wanted. Before run().
+  void follow_cluster() { is_cluster_ = true; }
 
   Task<Error> run();
 
@@ -43,8 +47,10 @@ class AnyLink {
   StatusBoard& board_;
   std::optional<Export> export_;  // the target is a file
   std::optional<Pipeline> replica_;
-  std::optional<ScanLink> scan_;  // in charge when it is there
+  std::optional<ClusterLink> cluster_;  // in replica_'s place
+  std::optional<ScanLink> scan_;        // in charge when it is there
   bool scans_ = false;
+  bool is_cluster_ = false;
   bool stopped_ = false;  // before run()
 };
 

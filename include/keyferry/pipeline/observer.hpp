@@ -35,6 +35,11 @@ class Observer {
   // Until stop(). Each reading is handed to on_reading.
   Task<Error> run();
   void stop();
+  // The source may be elsewhere now.
+  void reconnect() {
+    connection_.close();
+    open_ = false;
+  }
 
   std::function<void(const std::string& replid, Offset offset, TimePoint now)> on_reading;
   // Whether readings should come every 100 ms.

@@ -12,6 +12,7 @@
 #include "keyferry/base/rate.hpp"
 #include "keyferry/checkpoint/lag.hpp"
 #include "keyferry/pipeline/observer.hpp"
+#include "keyferry/pipeline/shard_role.hpp"
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/redis_sink.hpp"
@@ -37,6 +38,9 @@ class Pipeline {
   // Which port to announce over a link whose own address is given; 0 = none. Set before run().
   std::function<std::uint16_t(const std::string& local_address)> announced_port;
 
+  // One of several of a link; nullptr: the only one. Set before run().
+  ShardRole* role = nullptr;
+
   // Progress as log lines: the first, every 5 s, the last. Off where a live line shows it.
   bool logs_progress = true;
 
@@ -60,6 +64,17 @@ class Pipeline {
   // Compares both ends while the stream goes on, and repairs through it. False when the link is in
   // no state for it; the outcome is in the status.
   bool verify(const VerifyPlan& plan);
+
+  // The source is elsewhere now: every connection to it is made anew.
+  void reconnect_source();
+  // Whether everything up to `offset` of the stream is at the target and no start will carry it out
+  // again. When not, it is brought about.
+  bool has_recorded(Offset offset);
+  const std::string& replid() const { return source_.replid; }
+  // The key's value at the target may be anything: it is copied again. False: there is no room, or
+  // nothing is exactly once.
+  bool suspect(ByteView key);
+  bool has_suspects() { return !sink_.suspects().empty(); }
 
   // Why run() returned: true when a stop condition of the options ended it.
   bool reached_goal() const { return reached_goal_; }
@@ -96,6 +111,13 @@ class Pipeline {
   void put_off_expiries(Batch& batch);
   Task<void> settle_expiries();
   Error place(Error error) const;
+
+  // one of several (shard_role.cpp)
+  ShardSlots foreign_slots(const Batch& batch);
+  Task<Error> enter_slots(ShardSlots slots, TimePoint since);
+  bool meets_foreign_slot(const rdb::Event& event);
+  Task<Error> enter_slot_of(const rdb::Event& event);
+  bool may_end(bool reached);
 
   // filter, mapping and script (rules.cpp)
   Error compile_rules();
@@ -171,6 +193,9 @@ class Pipeline {
   std::uint64_t keys_total_ = 0;
   std::uint64_t keys_before_ = 0;  // sink keys when this snapshot began
   TimePoint snapshot_began_{};
+
+  ShardSlots entered_;        // of the snapshot: others' writes to them are done
+  bool left_behind_ = false;  // what is left waits for another shard, which has ended
 
   std::uint64_t expired_keys_ = 0;  // of a file: gone here before their expiry was put off
 

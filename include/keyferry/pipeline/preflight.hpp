@@ -68,6 +68,9 @@ struct NeededCommand {
 std::vector<NeededCommand> commands_needed_at_source(const Options& options, bool scans);
 // Whether the source will be scanned: asked for, or it does not let us be its replica.
 bool must_scan(const ServerFacts& source, const Options& options);
+// Whether the source is a cluster that is read shard by shard, and not only the node that was
+// named.
+bool is_whole_cluster(const ServerFacts& source, const Options& options);
 std::vector<NeededCommand> commands_needed_at_target(const Options& options, bool is_cluster);
 
 }  // namespace keyferry

@@ -157,7 +157,13 @@ struct Status {
   RateLimits limits;
   std::optional<ScanStatus> scan;  // scan mode only
   std::int64_t published_ms = 0;   // steady clock; /livez checks that it moves
+  // Of a source with several; everything above is then their sum. Empty: it is one.
+  std::vector<Status> shards;
 };
+
+// What several links that run together are as a whole: counts and lags added up, of the rest the
+// worst. `shards` stays.
+Status sum_of(std::vector<Status> shards);
 
 // Exchange point between the pipeline thread (store) and any other (load).
 class StatusBoard {

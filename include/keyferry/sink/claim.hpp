@@ -21,6 +21,8 @@ namespace keyferry {
 // Gives this process a token of its own, and its connections to the target names that tell link and
 // instance. Before a Claim is made.
 void name_instance(Options& options);
+// The name of the link in the target's records.
+std::string link_of(const Options& options);
 
 class Claim {
  public:
@@ -49,6 +51,9 @@ class Claim {
   Task<Error> renew_after_flush();
   // Writes a record by hand, when nothing else of ours is under way.
   Task<Error> write(const Record& record);
+
+  // Any command by hand, at the node that serves the claim's keys.
+  Task<Result<RespValue>> ask(Bytes command);
 
   // On a fresh connection of ours, before it writes: kills our last connection with this role
   // (`last_client_id`, "" = none; then holds the new one's), and makes sure that we are still the

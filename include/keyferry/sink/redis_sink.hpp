@@ -26,6 +26,7 @@
 #include "keyferry/sink/lane.hpp"
 #include "keyferry/sink/route.hpp"
 #include "keyferry/sink/serial_lane.hpp"
+#include "keyferry/sink/shared_target.hpp"
 #include "keyferry/sink/topology.hpp"
 #include "keyferry/transform/transform.hpp"
 
@@ -73,6 +74,9 @@ class RedisSink {
   // What stands between source and target; nullptr: nothing. Outlives the sink. Commands and keys
   // come to the sink transformed; it asks about copies of keys, leftovers and the script.
   Transform* transform = nullptr;
+
+  // Other sinks write to the same target; nullptr: it is ours. Outlives the sink.
+  const SharedTarget* shared = nullptr;
 
   // Reaches the target, takes the right to write there, and prepares it (target.before). Nothing
   // runs yet.
@@ -213,6 +217,7 @@ class RedisSink {
   void plan_unit(Plan& plan, Unit unit);
   void dispatch(Plan& plan);
   Task<Error> run_on_all_nodes(Plan& plan, const Command& command);
+  Task<Error> run_flush_of_a_shard(Plan& plan, std::size_t at);
   void plan_copies(Plan& plan);
   void suspect_keys_of(Plan& plan, std::size_t first, std::size_t last);
   Error refuse_here(Plan& plan, const Command& command, const char* reason);
@@ -220,6 +225,16 @@ class RedisSink {
   Route route_of(const Command& command, const CommandInfo* info,
                  std::span<const ByteView> args) const;
   const CommandInfo* info_of(const Command& command, std::span<const ByteView> args) const;
+
+  // one of several (shared_target.cpp)
+  bool is_flush_of_a_shard(const Command& command) const;
+  Offset stretch_end(const Batch& batch, std::size_t from) const;
+  const char* why_not_flush() const;
+  Task<Error> remove_shared(Offset end, std::optional<std::int32_t> db);
+  Task<Error> remove_shared_at(Endpoint node, std::optional<std::int32_t> only,
+                               std::bitset<slot_count> slots, std::uint64_t& removed);
+  Task<Error> flush_shared(const Command& command, ByteView name);
+  Task<Error> record_up_to(Offset end, std::int32_t db);
 
   // lanes and slots (redis_sink.cpp)
   Task<Error> prepare();

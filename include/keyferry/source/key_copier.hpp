@@ -13,6 +13,11 @@ class KeyCopier {
  public:
   KeyCopier(const asio::any_io_executor& executor, const EndOptions& options);
 
+  // The source may be elsewhere now.
+  void reconnect() {
+    connection_.close();
+    open_ = false;
+  }
   // Value and expiry of each (database, key). Errors: unreachable, refused_by_peer.
   Task<Result<KeyCopies>> fetch(std::vector<std::pair<std::int32_t, Bytes>> keys);
   void stop() { connection_.close(); }

@@ -45,6 +45,11 @@ class Psync {
   std::function<std::uint16_t(const std::string& local_address)> announced_port;
   // The stream goes on under this name (after a failover of the source: another one).
   std::function<void(const std::string& replid)> on_history;
+  // May be empty: where to read from at this moment, instead of the first address of the source.
+  std::function<std::optional<HostPort>()> place;
+  // May be empty: whether a full sync may come from whom we are connected to. If not, the link is
+  // broken off and tried again.
+  std::function<bool()> may_full_sync;
   // What the source holds back for us; asked when memory is full.
   std::function<SourcePressure()> pressure;
 
@@ -63,6 +68,8 @@ class Psync {
   void go_on_at(const ReplicationPosition& position);
   // The same where the Intake already has everything up to there: what comes just follows.
   void follow_from(const ReplicationPosition& position);
+  // Breaks the link, which is made anew to where the options say.
+  void reconnect() { connection_.close(); }
   // Breaks the link and asks for a full sync (a corrupt snapshot is read once more).
   void resync();
 

@@ -1,0 +1,127 @@
+// A link whose source is a cluster: one pipeline per shard, each with its own records, lease and
+// connections to the target, as if it were alone (pipeline.hpp). This one knows the whole: which
+// shards there are and where their masters are now, which slot is whose (cluster/shards), when all
+// have reached their goal, and their sum for the world. One thread; everything it starts ends with
+// run().
+//
+// A slot that changes hands: the new owner's pipeline meets a key of it, and waits until all that
+// the old one's stream holds for it is recorded at the target (wait_for_others). When the cluster
+// says that the slot is the new one's, and that has happened once more, it is so in the table too.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "keyferry/pipeline/pipeline.hpp"
+#include "keyferry/pipeline/source_cluster.hpp"
+
+namespace keyferry {
+
+class ClusterLink {
+ public:
+  // Options and board outlive the link.
+  ClusterLink(const asio::any_io_executor& executor, const Options& options, StatusBoard& board);
+
+  // Set before run(); see Pipeline.
+  std::function<std::uint16_t(const std::string& local_address)> announced_port;
+  bool logs_progress = true;
+
+  // The whole life of the link. No error: it ended as asked.
+  Task<Error> run();
+
+  // These only on the link's executor; as Pipeline's, for every shard.
+  void stop();
+  void drain();
+  void abort();
+  void pause();
+  void resume();
+  void change_limits(const RateChange& change);
+
+  bool reached_goal() const { return reached_goal_; }
+  bool is_forbidden() const;
+
+ private:
+  struct Shard {
+    Shard(const asio::any_io_executor& executor, const Options& of_shard)
+        : options(of_shard), changed(executor) {}
+    std::size_t entry = 0;  // in the table
+    Options options;        // its own: address, name in the records, part of the limits
+    StatusBoard board;
+    ShardRole role;
+    Endpoint master;
+    bool is_down = false;  // the cluster has nobody in its place
+    std::unique_ptr<Pipeline> pipeline;
+    int missed = 0;  // views in a row that did not have it
+    bool is_leaving = false;
+    bool has_ended = false;
+    std::optional<TimePoint> doubted_at;  // a full sync was offered
+    const Shard* waits_for = nullptr;
+    Signal changed;
+  };
+
+  // the life of the link (cluster_link.cpp)
+  Task<Error> open();
+  Task<Error> open_target();
+  Task<Error> prepare_target(bool knows_link);
+  Task<Error> report();
+  Task<Error> run_shard(Shard& shard);
+  Task<Error> end_leaving(Shard& shard);
+  void finish(Error error);
+  void settle_end();
+  bool all_ready() const;
+  void publish(TimePoint now);
+  void log_progress(const Status& status, TimePoint now);
+  RateChange part_of(const RateChange& whole) const;
+
+  // shards and slots (cluster_shards.cpp)
+  Task<Error> follow();
+  Task<Error> adopt_view();
+  void start_shard(std::size_t entry, const ClusterShard& seen);
+  Options options_of(const ShardTable::Entry& entry, const ClusterShard& seen) const;
+  void move_shard(Shard& shard, const ClusterShard& seen);
+  bool place_stream(Shard& shard, const ClusterShard& seen) const;
+  void miss_shards(const std::vector<bool>& is_seen);
+  bool may_full_sync(Shard& shard);
+  Task<Error> save_table();
+  void share_out();
+  std::size_t entry_of(const ClusterShard& seen) const;
+  Shard* shard_of(std::size_t entry);
+  Task<Error> wait_for_others(Shard& shard, ShardSlots slots, TimePoint since);
+  Task<Error> wait_for(Shard& shard, Shard& other, TimePoint since);
+  Task<Error> wait_for_reading(Shard& other, TimePoint since, std::optional<Offset>& out);
+  bool is_stuck(const Shard& shard) const;
+  Task<Error> hand_over();
+  Task<bool> have_recorded(std::vector<std::size_t> entries);
+
+  // slots whose order is not known (cluster_doubt.cpp)
+  Task<Error> doubt(ShardSlots slots);
+  Task<Error> settle_doubts();
+  Task<Error> suspect_target(std::vector<Shard*> owners);
+
+  asio::any_io_executor executor_;
+  const Options& options_;
+  StatusBoard& board_;
+  SourceCluster source_;
+  TargetNodes target_;
+  std::unique_ptr<Claim> claim_;  // exactly once only: on the link as a whole, and its table
+  ShardTable table_;
+  ShardSlots healing_;         // of the doubtful ones: their keys have been made suspect
+  std::uint64_t touches_ = 0;  // grows when a shard writes to a slot that is not its own
+  std::vector<std::unique_ptr<Shard>> shards_;
+  Scope scope_;
+  Signal halt_;
+  Signal look_;  // the shape of the source is wanted soon
+  bool look_wanted_ = false;
+  bool stopping_ = false;
+  bool draining_ = false;
+  bool paused_ = false;
+  bool leaving_ = false;  // all were ready at once
+  bool finished_ = false;
+  bool reached_goal_ = false;
+  Error result_;
+  std::string last_error_;
+  TimePoint began_{};
+  TimePoint logged_at_{};
+};
+
+}  // namespace keyferry

@@ -1,0 +1,33 @@
+// What a pipeline that is one of several of a link has to ask about the others, each reading one
+// shard of the source (cluster_link). Belongs to the link; outlives the pipeline. Executor thread
+// only.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "keyferry/base/error.hpp"
+#include "keyferry/cluster/shards.hpp"
+#include "keyferry/config/uri.hpp"
+#include "keyferry/net/task.hpp"
+#include "keyferry/sink/shared_target.hpp"
+
+namespace keyferry {
+
+struct ShardRole {
+  // Which slots are the shard's; changed by the link.
+  SharedTarget target;
+  // The replica to read the stream from, instead of the master; changed by the link.
+  std::optional<HostPort> replica;
+  // Told by the pipeline at each reading: its own goal is reached.
+  bool is_ready = false;
+  // Whether all have reached theirs: then it may end.
+  std::function<bool()> may_end;
+  // Whether the node that offers a full sync is the shard's master.
+  std::function<bool()> may_full_sync;
+  // Returns when all that the other shards wrote to these slots before `since` is at the target and
+  // recorded there. Errc::cancelled: that will not come any more.
+  std::function<Task<Error>(ShardSlots slots, TimePoint since)> wait_for_others;
+};
+
+}  // namespace keyferry

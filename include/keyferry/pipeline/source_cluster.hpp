@@ -1,0 +1,48 @@
+// Asks the nodes of a source cluster who they are and how far they are: any node for the shape of
+// the whole, each master for its stream's offset. Knows nothing of pipelines. Executor thread only.
+#pragma once
+
+#include <optional>
+
+#include "keyferry/cluster/shards.hpp"
+#include "keyferry/sink/topology.hpp"
+
+namespace keyferry {
+
+// The names of the keys of a slot at a node of any cluster, all of them.
+Task<Result<std::vector<Bytes>>> read_keys_of(TargetNodes& nodes, Endpoint node, Slot slot,
+                                              const EndOptions& options);
+
+class SourceCluster {
+ public:
+  // Options outlive it.
+  SourceCluster(const asio::any_io_executor& executor, const EndOptions& options);
+
+  // Reads the shape from the first node that answers; an older one than is known does not count.
+  // Errors: unreachable, refused_by_peer.
+  Task<Error> refresh();
+  const ClusterView& view() const { return view_; }
+  // Nothing that happened before this is missing in the view.
+  TimePoint viewed_at() const { return viewed_at_; }
+
+  struct Reading {
+    std::string replid;
+    Offset offset = 0;
+    bool is_master = false;
+  };
+  // How far the stream of `node` is, now or later than the call.
+  Task<Result<Reading>> read_offset(Endpoint node);
+  Task<Result<std::vector<Bytes>>> read_keys(Endpoint node, Slot slot);
+  void close();
+
+ private:
+  Task<Error> read_view(Endpoint node);
+
+  const EndOptions& options_;
+  TargetNodes nodes_;  // of either kind: they keep connections, and take turns
+  TargetNodes readers_;
+  ClusterView view_;
+  TimePoint viewed_at_{};
+};
+
+}  // namespace keyferry

@@ -1,0 +1,102 @@
+// ClusterLink: slots that went from shard to shard and back while none of them was followed. Which
+// write came last the streams do not tell; the present owner does: every key of such a slot, at
+// either end, is copied from it, behind everything that the streams still bring.
+#include <algorithm>
+
+#include "keyferry/base/log.hpp"
+#include "keyferry/command/keys.hpp"
+#include "keyferry/pipeline/cluster_link.hpp"
+
+namespace keyferry {
+
+// In the table first: a crash must not forget it.
+Task<Error> ClusterLink::doubt(ShardSlots slots) {
+  if (!claim_) {
+    co_return Error(Errc::history_lost,
+                    "slots went from shard to shard and back while none was followed, and nothing "
+                    "is healed with delivery.mode at_least_once");
+  }
+  if ((slots & ~table_.doubtful).none()) co_return Error();
+  log_warn("slots went from shard to shard and back; their keys are copied again: slots={}",
+           slots.count());
+  table_.doubtful |= slots;
+  healing_ &= ~slots;
+  share_out();
+  co_return co_await save_table();
+}
+
+Task<Error> ClusterLink::settle_doubts() {
+  if (table_.doubtful.none()) co_return Error();
+  look_wanted_ = true;
+  std::vector<std::size_t> all;
+  std::vector<Shard*> owners;
+  for (const ClusterShard& seen : source_.view().shards) {
+    if (seen.slots.none()) continue;
+    all.push_back(entry_of(seen));
+    const ShardSlots own = table_.entries()[all.back()].slots & ~table_.contested(all.back());
+    Shard* const shard = shard_of(all.back());
+    // On the move, or with nobody to copy from: later.
+    if ((table_.doubtful & seen.slots & ~own).any() || shard == nullptr || shard->is_down)
+      co_return Error();
+    owners.push_back(shard);
+  }
+  if ((table_.doubtful & ~healing_).any()) {
+    const std::uint64_t touches = touches_;
+    if (!co_await have_recorded(all) || touches != touches_) co_return Error();
+    const ShardSlots begun = table_.doubtful;
+    Error error = co_await suspect_target(owners);
+    for (std::size_t i = 0; i < owners.size() && !error; ++i) {
+      const ShardSlots slots = begun & owners[i]->role.target.slots;
+      for (std::size_t slot = 0; slot < slot_count && !error; ++slot) {
+        if (!slots[slot]) continue;
+        auto keys = co_await source_.read_keys(owners[i]->master, static_cast<Slot>(slot));
+        if (!keys) error = keys.error();
+        for (std::size_t k = 0; keys && k < keys->size(); ++k)
+          owners[i]->pipeline->suspect((*keys)[k]);
+      }
+    }
+    if (error) co_return error;
+    healing_ |= begun;
+    co_return Error();
+  }
+  for (const Shard* owner : owners) {
+    if (owner->pipeline->has_suspects()) co_return Error();
+  }
+  log_info("keys of slots that went to and fro were copied again: slots={}",
+           table_.doubtful.count());
+  table_.doubtful.reset();
+  healing_.reset();
+  share_out();
+  co_return co_await save_table();
+}
+
+// Keys that only the target has.
+Task<Error> ClusterLink::suspect_target(std::vector<Shard*> owners) {
+  const auto suspect = [&](const Bytes& key) {
+    const Slot slot = slot_of(key);
+    for (Shard* owner : owners) {
+      if (table_.doubtful[slot] && owner->role.target.slots[slot]) owner->pipeline->suspect(key);
+    }
+  };
+  const Millis limit(options_.target.reply_timeout_ms);
+  Error error;
+  if (target_.is_cluster()) error = co_await target_.refresh();
+  if (error) co_return error;
+  const std::vector<Endpoint> masters = target_.map().masters();
+  for (const Endpoint& node : masters) {
+    std::string cursor = "0";
+    do {
+      Bytes scan = make_command({"SCAN", cursor, "COUNT", "1000"});
+      auto page = co_await target_.call(node, std::move(scan), limit);
+      if (!page) co_return page.error();
+      if (page->items.size() != 2)
+        co_return Error(Errc::unreachable, "SCAN on the target: " + escaped(page->text));
+      cursor = page->items[0].text;
+      for (const RespValue& key : page->items[1].items)
+        suspect(key.text);
+    } while (cursor != "0" && !finished_);
+  }
+  co_return Error();
+}
+
+}  // namespace keyferry

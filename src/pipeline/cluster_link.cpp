@@ -1,0 +1,259 @@
+#include "keyferry/pipeline/cluster_link.hpp"
+
+#include <algorithm>
+
+#include "keyferry/base/log.hpp"
+#include "keyferry/resp/reply_parser.hpp"
+
+namespace keyferry {
+namespace {
+
+constexpr Millis publish_interval{100};
+constexpr std::int64_t log_interval_ms = 5000;
+
+std::string table_key(const std::string& record) {
+  return record + ":shards";
+}
+
+}  // namespace
+
+ClusterLink::ClusterLink(const asio::any_io_executor& executor, const Options& options,
+                         StatusBoard& board)
+    : executor_(executor),
+      options_(options),
+      board_(board),
+      source_(executor, options.source),
+      target_(executor, options.target),
+      scope_(executor),
+      halt_(executor),
+      look_(executor) {}
+
+Task<Error> ClusterLink::run() {
+  began_ = logged_at_ = Clock::now();
+  publish(began_);
+  scope_.on_error([this](const Error& first) { finish(first); });
+  scope_.spawn(report());
+  Error error = co_await open();
+  if (!error && !stopping_) error = co_await adopt_view();
+  if (error) finish(std::move(error));
+  if (!finished_ && stopping_) finish(Error());
+  if (!finished_) scope_.spawn(follow());
+  if (!finished_ && claim_) scope_.spawn(claim_->keep());
+  error = co_await scope_.join();
+  if (claim_) co_await claim_->let_go();
+  publish(Clock::now());
+  co_return result_;
+}
+
+Task<Error> ClusterLink::open() {
+  Error error = co_await source_.refresh();
+  if (error) co_return error;
+  const std::vector<ClusterShard>& shards = source_.view().shards;
+  log_info("the source is a cluster: shards={}", shards.size());
+  co_return co_await open_target();
+}
+
+// The right to write for the link as a whole comes first: another instance may be at work.
+Task<Error> ClusterLink::open_target() {
+  Error error = co_await target_.open();
+  if (error) co_return error;
+  bool knows_link = false;
+  if (options_.delivery_mode == Delivery::exactly_once) {
+    claim_ = std::make_unique<Claim>(executor_, options_);
+    const Endpoint node = target_.map().masters().front();
+    if (target_.is_cluster()) {
+      error = co_await claim_->take(target_);
+    } else {
+      const HostPort host{node.host, node.port};
+      error = co_await claim_->take(host);
+    }
+    if (error) co_return with_context("target", std::move(error));
+    Bytes command = make_command({"GET", table_key(claim_->keys().record)});
+    auto text = co_await claim_->ask(std::move(command));
+    if (!text) co_return with_context("target", text.error());
+    if (text->is_error()) co_return Error(Errc::unreachable, "target: " + text->text);
+    knows_link = !text->is_null();
+    if (knows_link) {
+      auto table = parse_shard_table(text->text);
+      if (!table) co_return Error(Errc::usage, table.error().what + "; start with --restart");
+      table_ = std::move(*table);
+    }
+  }
+  co_return co_await prepare_target(knows_link);
+}
+
+// target.before, once for all shards.
+Task<Error> ClusterLink::prepare_target(bool knows_link) {
+  if (knows_link && !options_.restart) co_return Error();
+  std::vector<std::string> own;
+  if (claim_) own = {claim_->keys().record, claim_->keys().lease, claim_->keys().fence};
+  bool has_keys = false;
+  Error error = co_await target_.find_keys(has_keys, own);
+  if (error) co_return error;
+  if (!knows_link) table_.owns_target = !has_keys;
+  if (has_keys && !knows_link && options_.target_before == TargetBefore::must_be_empty)
+    co_return Error(Errc::usage, "the target holds keys, and target.before is must_be_empty");
+  if (!has_keys || options_.target_before != TargetBefore::flush) co_return Error();
+  log_info("emptying the target: target.before=flush");
+  for (const Endpoint& node : target_.map().masters()) {
+    Bytes command = make_command({"FLUSHALL"});
+    auto reply =
+        co_await target_.call(node, std::move(command), Millis(options_.target.reply_timeout_ms));
+    if (!reply) co_return with_context("target " + to_string(node), reply.error());
+    if (reply->is_error()) co_return Error(Errc::data_refused, "FLUSHALL: " + reply->text);
+  }
+  table_ = ShardTable();
+  table_.owns_target = true;
+  if (claim_) error = co_await claim_->renew_after_flush();
+  co_return error;
+}
+
+Task<Error> ClusterLink::run_shard(Shard& shard) {
+  Error error = co_await shard.pipeline->run();
+  shard.has_ended = true;
+  if (error && !finished_) finish(with_context("shard " + to_string(shard.master), error));
+  if (!error && shard.is_leaving && !finished_) error = co_await end_leaving(shard);
+  if (error) finish(std::move(error));
+  halt_.notify();
+  settle_end();
+  co_return Error();
+}
+
+// Whatever it did last may not have reached us: slots that were its own until then are in doubt.
+Task<Error> ClusterLink::end_leaving(Shard& shard) {
+  const ShardTable::Entry& entry = table_.entries()[shard.entry];
+  log_info("source shard left: everything received from it was applied: shard={}", entry.name);
+  const ShardSlots slots = entry.slots | entry.touched;
+  if (slots.none()) co_return Error();
+  if (claim_) co_return co_await doubt(slots);
+  log_warn("what the shard did last may be missing (delivery.mode: at_least_once): slots={}",
+           slots.count());
+  co_return Error();
+}
+
+// When the last shard has ended there is nothing left to do.
+void ClusterLink::settle_end() {
+  bool any_goal = false;
+  for (const auto& shard : shards_) {
+    if (!shard->has_ended) return;
+    any_goal = any_goal || shard->pipeline->reached_goal();
+  }
+  if (!finished_) reached_goal_ = any_goal && !stopping_;
+  finish(Error());
+}
+
+void ClusterLink::finish(Error error) {
+  if (finished_) return;
+  finished_ = true;
+  result_ = std::move(error);
+  for (const auto& shard : shards_) {
+    if (!shard->has_ended) shard->pipeline->stop();
+  }
+  if (claim_) claim_->stop();
+  source_.close();
+  target_.close();
+  halt_.notify();
+  look_.notify();
+}
+
+void ClusterLink::stop() {
+  stopping_ = true;
+  for (const auto& shard : shards_)
+    shard->pipeline->stop();
+  look_.notify();
+}
+
+void ClusterLink::drain() {
+  draining_ = true;
+  for (const auto& shard : shards_)
+    shard->pipeline->drain();
+}
+
+void ClusterLink::abort() {
+  stopping_ = true;
+  for (const auto& shard : shards_)
+    shard->pipeline->abort();
+}
+
+void ClusterLink::pause() {
+  paused_ = true;
+  for (const auto& shard : shards_)
+    shard->pipeline->pause();
+}
+
+void ClusterLink::resume() {
+  paused_ = false;
+  for (const auto& shard : shards_)
+    shard->pipeline->resume();
+}
+
+// Every shard gets the same part.
+RateChange ClusterLink::part_of(const RateChange& whole) const {
+  const auto count = static_cast<std::int64_t>(std::max<std::size_t>(1, shards_.size()));
+  const auto part = [count](const std::optional<std::int64_t>& of) {
+    return of ? std::optional((*of + count - 1) / count) : of;
+  };
+  RateChange out;
+  out.target_ops_per_s = part(whole.target_ops_per_s);
+  out.target_bytes_per_s = part(whole.target_bytes_per_s);
+  out.source_bytes_per_s = part(whole.source_bytes_per_s);
+  return out;
+}
+
+void ClusterLink::change_limits(const RateChange& change) {
+  for (const auto& shard : shards_)
+    shard->pipeline->change_limits(part_of(change));
+}
+
+bool ClusterLink::is_forbidden() const {
+  return std::any_of(shards_.begin(), shards_.end(),
+                     [](const auto& shard) { return shard->pipeline->is_forbidden(); });
+}
+
+// One that has ended, or that left the cluster, waits for nobody.
+bool ClusterLink::all_ready() const {
+  if (table_.doubtful.any()) return false;
+  return std::all_of(shards_.begin(), shards_.end(), [](const auto& shard) {
+    return shard->has_ended || shard->is_leaving || shard->role.is_ready;
+  });
+}
+
+Task<Error> ClusterLink::report() {
+  while (!finished_) {
+    publish(Clock::now());
+    co_await halt_.wait_for(publish_interval);
+  }
+  co_return Error();
+}
+
+void ClusterLink::publish(TimePoint now) {
+  std::vector<Status> all;
+  for (const auto& shard : shards_) {
+    if (!shard->is_leaving || !shard->has_ended) all.push_back(*shard->board.read());
+  }
+  const bool has_shards = !all.empty();
+  const bool is_doubtful = table_.doubtful.any();
+  const auto status = std::make_shared<Status>(sum_of(std::move(all)));
+  status->synced = status->synced && !is_doubtful;
+  if (!has_shards) status->phase = Phase::connecting;
+  if (finished_) status->phase = result_ ? Phase::failed : Phase::stopped;
+  status->uptime_s = static_cast<double>(elapsed_ms(began_, now)) / 1000;
+  const Uri& uri = options_.source.uri;
+  if (!uri.hosts.empty())
+    status->source = to_string(Endpoint{uri.hosts.front().host, uri.hosts.front().port});
+  if (!last_error_.empty() && !status->last_error) status->last_error = last_error_;
+  if (result_) status->last_error = result_.what;
+  status->published_ms = std::chrono::duration_cast<Millis>(now.time_since_epoch()).count();
+  if (elapsed_ms(logged_at_, now) >= log_interval_ms || finished_) log_progress(*status, now);
+  board_.publish(status);
+}
+
+void ClusterLink::log_progress(const Status& status, TimePoint now) {
+  logged_at_ = now;
+  if (!logs_progress) return;
+  log_info("progress: phase={} shards={} keys={} applied={} commands_per_s={:.0f} lag_bytes={}",
+           to_string(status.phase), status.shards.size(), status.snapshot_keys_done, status.applied,
+           status.commands_per_s, status.lag_bytes ? std::to_string(*status.lag_bytes) : "unknown");
+}
+
+}  // namespace keyferry

@@ -1,0 +1,94 @@
+#include "keyferry/pipeline/source_cluster.hpp"
+
+#include "keyferry/base/log.hpp"
+#include "keyferry/pipeline/observer.hpp"
+#include "keyferry/resp/reply_parser.hpp"
+
+namespace keyferry {
+namespace {
+
+// A node that does not answer by then is passed over.
+constexpr std::int64_t answer_max_ms = 2000;
+
+}  // namespace
+
+Task<Result<std::vector<Bytes>>> read_keys_of(TargetNodes& nodes, Endpoint node, Slot slot,
+                                              const EndOptions& options) {
+  const Millis limit(options.reply_timeout_ms);
+  const std::string number = std::to_string(slot);
+  Bytes command = make_command({"CLUSTER", "COUNTKEYSINSLOT", number});
+  auto count = co_await nodes.call(node, std::move(command), limit);
+  if (!count) co_return count.error();
+  // Some may come while we ask; of the stream they come as well.
+  command = make_command({"CLUSTER", "GETKEYSINSLOT", number, std::to_string(count->integer + 16)});
+  auto keys = co_await nodes.call(node, std::move(command), limit);
+  if (!keys) co_return keys.error();
+  if (keys->is_error()) co_return Error(Errc::unreachable, "CLUSTER GETKEYSINSLOT: " + keys->text);
+  std::vector<Bytes> out;
+  for (RespValue& key : keys->items)
+    out.push_back(std::move(key.text));
+  co_return out;
+}
+
+SourceCluster::SourceCluster(const asio::any_io_executor& executor, const EndOptions& options)
+    : options_(options), nodes_(executor, options), readers_(executor, options) {}
+
+Task<Error> SourceCluster::refresh() {
+  std::vector<Endpoint> candidates;
+  for (const ClusterShard& shard : view_.shards) {
+    if (!shard.is_down) candidates.push_back(shard.master);
+  }
+  for (const ClusterShard& shard : view_.shards)
+    candidates.insert(candidates.end(), shard.replicas.begin(), shard.replicas.end());
+  for (const HostPort& seed : options_.uri.hosts)
+    candidates.push_back(Endpoint{seed.host, seed.port});
+  Error error(Errc::usage, "source has no address");
+  for (const Endpoint& node : candidates) {
+    error = co_await read_view(node);
+    if (!error) break;
+    error = with_context("source " + to_string(node), std::move(error));
+  }
+  co_return error;
+}
+
+Task<Error> SourceCluster::read_view(Endpoint node) {
+  const TimePoint now = Clock::now();
+  Bytes command = make_command({"CLUSTER", "NODES"});
+  const Millis limit(std::min(options_.connect_timeout_ms, answer_max_ms));
+  auto reply = co_await nodes_.call(node, std::move(command), limit);
+  if (!reply) co_return reply.error();
+  if (reply->is_error()) co_return Error(Errc::refused_by_peer, "CLUSTER NODES: " + reply->text);
+  auto view = parse_cluster_nodes(reply->text, node.host);
+  if (!view) co_return view.error();
+  if (view->shards.empty()) co_return Error(Errc::unreachable, "the cluster has no masters");
+  // One that was away does not know the latest yet.
+  if (view->epoch < view_.epoch) co_return Error(Errc::unreachable, "is behind the others");
+  view_ = std::move(*view);
+  viewed_at_ = now;
+  co_return Error();
+}
+
+Task<Result<SourceCluster::Reading>> SourceCluster::read_offset(Endpoint node) {
+  Bytes command = make_command({"INFO", "replication"});
+  const Millis limit(std::min(options_.connect_timeout_ms, answer_max_ms));
+  auto reply = co_await readers_.call(node, std::move(command), limit);
+  if (!reply) co_return reply.error();
+  if (reply->is_error()) co_return Error(Errc::refused_by_peer, "INFO: " + reply->text);
+  const SourceHistory history = read_history(reply->text);
+  Reading out;
+  out.replid = history.replid;
+  out.offset = history.offset;
+  out.is_master = info_field(reply->text, "role") == "master";
+  co_return out;
+}
+
+Task<Result<std::vector<Bytes>>> SourceCluster::read_keys(Endpoint node, Slot slot) {
+  co_return co_await read_keys_of(readers_, node, slot, options_);
+}
+
+void SourceCluster::close() {
+  nodes_.close();
+  readers_.close();
+}
+
+}  // namespace keyferry
