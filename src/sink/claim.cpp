@@ -258,7 +258,13 @@ Task<Error> Claim::write(const Record& record) {
   const TimePoint begin = Clock::now();
   while (!stopping_) {
     Bytes command = make_command({"SET", keys_.record, text});
+    // The lease is renewed over the same connection: each would read the other's answer.
+    while (busy_)
+      co_await turn_.wait();
+    busy_ = true;
     auto reply = co_await call(std::move(command));
+    busy_ = false;
+    turn_.notify();
     if (reply && !reply->is_error()) co_return Error();
     const std::string what = reply ? reply->text : reply.error().what;
     if (elapsed_ms(begin, Clock::now()) > options_.target.reconnect_max_s * 1000)
