@@ -100,7 +100,7 @@ void add_source(Table& table) {
       "where it allows that."));
   table.push_back(boolean(
       "source.prefer_replica", [](Options& o) -> bool& { return o.source_prefer_replica; },
-      "Scan mode: read a cluster from a replica of each master, where there is one."));
+      "Read a cluster from a replica of each master, where there is one."));
 }
 
 void add_scan(Table& table) {
