@@ -100,7 +100,7 @@ void add_source(Table& table) {
       "where it allows that."));
   table.push_back(boolean(
       "source.prefer_replica", [](Options& o) -> bool& { return o.source_prefer_replica; },
-      "Scan mode: read a cluster from a replica of each master, where there is one."));
+      "Read a cluster from a replica of each master, where there is one."));
   const auto check_shard = [](const std::string& text) -> std::string {
     return text.empty() || parse_shard(text) ? ""
                                              : "is not like 0/3: our number, from 0, and how many";

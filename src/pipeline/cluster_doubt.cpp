@@ -42,6 +42,11 @@ Task<Error> ClusterLink::settle_doubts() {
   }
   if ((table_.doubtful & ~healing_).any()) {
     const std::uint64_t touches = touches_;
+    for (const Shard* owner : owners) {
+      const ShardSlots slots = table_.doubtful & owner->role.target.slots;
+      const bool is_true = co_await source_.serves(owner->master, slots);
+      if (!is_true) co_return Error();
+    }
     if (!co_await have_recorded(all) || touches != touches_) co_return Error();
     const ShardSlots begun = table_.doubtful;
     Error error = co_await suspect_target(owners);

@@ -352,6 +352,8 @@ Task<Error> ClusterLink::hand_over() {
     if (slots.none()) continue;
     look_wanted_ = true;
     const std::uint64_t touches = touches_;
+    const bool is_true = co_await source_.serves(seen.master, slots);
+    if (!is_true) continue;
     if (!co_await have_recorded(table_.others(entry, slots))) co_return Error();
     if (touches != touches_) co_return Error();  // again, with what came meanwhile
     table_.give(entry, slots);

@@ -82,6 +82,19 @@ Task<Result<SourceCluster::Reading>> SourceCluster::read_offset(Endpoint node) {
   co_return out;
 }
 
+Task<bool> SourceCluster::serves(Endpoint node, ShardSlots slots) {
+  Bytes command = make_command({"CLUSTER", "NODES"});
+  const Millis limit(std::min(options_.connect_timeout_ms, answer_max_ms));
+  auto reply = co_await readers_.call(node, std::move(command), limit);
+  if (!reply || reply->is_error()) co_return false;
+  const auto view = parse_cluster_nodes(reply->text, node.host);
+  for (std::size_t i = 0; view && i < view->shards.size(); ++i) {
+    const ClusterShard& shard = view->shards[i];
+    if (shard.master == node) co_return (slots & ~shard.slots).none();
+  }
+  co_return false;
+}
+
 Task<Result<std::vector<Bytes>>> SourceCluster::read_keys(Endpoint node, Slot slot) {
   co_return co_await read_keys_of(readers_, node, slot, options_);
 }

@@ -32,6 +32,8 @@ class SourceCluster {
   };
   // How far the stream of `node` is, now or later than the call.
   Task<Result<Reading>> read_offset(Endpoint node);
+  // Whether `node` itself says that it serves all of `slots`: others may not know yet, or no more.
+  Task<bool> serves(Endpoint node, ShardSlots slots);
   Task<Result<std::vector<Bytes>>> read_keys(Endpoint node, Slot slot);
   void close();
 
