@@ -224,18 +224,23 @@ TEST(ExactlyOnce, ASecondInstanceIsRefusedAndAStandbyTakesOver) {
   RedisServer target = source_server();
   Keyferry first(KEYFERRY_BINARY);
   Keyferry second(KEYFERRY_BINARY);
-  first.run(source.uri(), target.uri(), quick_lease);
+  const std::chrono::seconds lease(2);
+  const std::vector<std::string> two_seconds = {"--set", "delivery.lease_s=2"};
+  first.run(source.uri(), target.uri(), two_seconds);
   wait_streaming(first);
-  second.run(source.uri(), target.uri(), quick_lease);
+  second.run(source.uri(), target.uri(), two_seconds);
   ASSERT_EQ(second.wait_exit(Millis{10000}).value_or(-1), 2) << second.output();
   EXPECT_NE(second.output().find("another instance runs this link"), std::string::npos);
 
-  second.run(source.uri(), target.uri(), with({"--standby"}));
+  second.run(source.uri(), target.uri(), {"--set", "delivery.lease_s=2", "--standby"});
   increment(source, "a", 100);
   first.process().kill9();
+  const auto died = std::chrono::steady_clock::now();
   increment(source, "a", 100);
 
   wait_streaming(second);
+  const auto took = std::chrono::steady_clock::now() - died;
+  EXPECT_LE(took, 2 * lease) << second.output();
   expect_equal_after_drain(source, target, second);
 }
 
