@@ -323,6 +323,29 @@ TEST(ExactlyOnceCluster, BytesOfADeadInstanceThatArriveLateDoNothing) {
   expect_equal_after_drain(source, target.cluster, second);
 }
 
+// A command for all nodes waits for the one that died, and the stream begins anew under it.
+TEST(ExactlyOnceCluster, AFlushThatMeetsADeadMasterIsCarriedOutOnce) {
+  RedisServer source = roomy_source();
+  RedisCluster target(with_replicas());
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  increment_all(source, 60, 20);
+  wait_equal(source, target);
+  target.node(1).kill9();
+  RespClient client = source.client();
+  client.append({"FLUSHDB"});
+  for (int i = 0; i < 200; ++i)
+    client.append({"INCR", "n:" + std::to_string(i % 50)});
+  client.flush();
+  for (int i = 0; i < 201; ++i)
+    client.read();
+
+  target.wait_ok();
+  expect_equal_after_drain(source, target, link);
+  EXPECT_NE(link.output().find("a replica was promoted"), std::string::npos) << link.output();
+}
+
 // The replica that is promoted has not seen what its master acknowledged last.
 TEST(ExactlyOnceCluster, APromotedReplicaThatLacksWritesIsBroughtUp) {
   RedisServer source = roomy_source();

@@ -174,6 +174,32 @@ TEST(ExactlyOnce, KeysRenewedWhileTheTargetWasAwayAreHealed) {
   renew_during(Outage::at_target);
 }
 
+// A way of 300 ms is enough when the key had only 200 ms left.
+TEST(ExactlyOnce, KeysRenewedAtTheLastMomentAreHealed) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  FaultProxy to_target(target.host(), target.port());
+  RespClient client = source.client();
+  const auto renew = [&client](const std::string& ttl_ms) {
+    client.must({"HINCRBY", "session", "hits", "1"});
+    client.must({"PEXPIRE", "session", ttl_ms});
+  };
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), to_target.uri(), quick_lease);
+  wait_streaming(link);
+  renew("2000");
+  std::this_thread::sleep_for(Millis{1500});
+  to_target.delay(Direction::to_server, Millis{300});
+  std::this_thread::sleep_for(Millis{300});
+  renew("2000");
+  std::this_thread::sleep_for(Millis{400});
+  client.must({"PEXPIRE", "session", "100000"});
+  std::this_thread::sleep_for(Millis{1000});
+  to_target.delay(Direction::to_server, Millis{0});
+
+  expect_equal_after_drain(source, target, link);
+}
+
 TEST(ExactlyOnce, ATargetThatLostAcknowledgedWritesIsBroughtUpAgain) {
   RedisServer source = source_server();
   RedisServer target = source_server();
