@@ -332,6 +332,8 @@ TEST(ExactlyOnceCluster, AFlushThatMeetsADeadMasterIsCarriedOutOnce) {
   wait_streaming(link);
   increment_all(source, 60, 20);
   wait_equal(source, target);
+  // A new replica lags for a second.
+  EXPECT_TRUE(wait_for(Millis{10000}, [&] { return target.node(4).command({"DBSIZE"}).integer; }));
   target.node(1).kill9();
   RespClient client = source.client();
   client.append({"FLUSHDB"});
@@ -344,6 +346,7 @@ TEST(ExactlyOnceCluster, AFlushThatMeetsADeadMasterIsCarriedOutOnce) {
   target.wait_ok();
   expect_equal_after_drain(source, target, link);
   EXPECT_NE(link.output().find("a replica was promoted"), std::string::npos) << link.output();
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
 }
 
 // The replica that is promoted has not seen what its master acknowledged last.
