@@ -11,7 +11,11 @@ namespace {
 constexpr Millis heal_interval{20};
 constexpr Millis heal_turn{1};
 constexpr Millis heal_retry_interval{500};
-constexpr std::size_t heal_keys_at_once = 64;
+// So many keys are copied in one step at the source; more as long as they are small.
+constexpr std::size_t heal_keys_first = 64;
+constexpr std::size_t heal_keys_most = 1024;
+constexpr std::size_t heal_bytes_few = 128 * 1024;
+constexpr std::size_t heal_bytes_many = 1024 * 1024;
 constexpr std::int64_t heal_lag_max_bytes = 1024 * 1024;
 // Readings of the source's offset come every second; a command that may be older than this may have
 // met a key at the target that had expired there and not at the source.
@@ -21,6 +25,16 @@ constexpr Millis hand_back_limit{1000};
 // The shard does not have the key any more.
 bool is_elsewhere(ByteView refusal) {
   return refusal.find("MOVED ") != ByteView::npos || refusal.find("ASK ") != ByteView::npos;
+}
+
+// How many keys to ask for next.
+std::size_t next_heal(std::size_t keys, const KeyCopies& copies) {
+  std::size_t bytes = 0;
+  for (const KeyCopy& copy : copies.keys)
+    bytes += copy.payload ? copy.payload->size() : 0;
+  if (bytes > heal_bytes_many) return std::max<std::size_t>(1, keys / 4);
+  const bool is_few = bytes < heal_bytes_few && copies.keys.size() == keys;
+  return is_few ? std::min(2 * keys, heal_keys_most) : keys;
 }
 
 }  // namespace
@@ -190,16 +204,17 @@ bool Pipeline::is_late(Offset from) {
 Task<Error> Pipeline::heal() {
   bool told = false;
   bool alone = false;
+  std::size_t most = heal_keys_first;
   while (!finished_) {
-    // One slot at a time takes many turns.
-    const bool has_more = role != nullptr && sink_.suspects().size() > 1;
+    // Others come meanwhile, and the same ones again, unless too many wait already.
+    const bool has_more = sink_.suspects().waiting() > (role != nullptr ? 1 : most / 2);
     co_await halt_.wait_for(has_more ? heal_turn : heal_interval);
     if (finished_ || !in_stream_ || sink_.is_healing() || sink_.suspects().empty()) continue;
     // Far behind, many more may come, and copies would have to be kept until the stream is there.
     if (lag_.lag_bytes(Clock::now()).value_or(heal_lag_max_bytes) >= heal_lag_max_bytes) continue;
     const auto keys = role == nullptr
-                          ? sink_.suspects().take(heal_keys_at_once)
-                          : sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_at_once);
+                          ? sink_.suspects().take(most)
+                          : sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_first);
     if (keys.empty()) continue;
     co_await close_gate();
     auto copies = co_await copier_.fetch(keys);
@@ -230,6 +245,7 @@ Task<Error> Pipeline::heal() {
     }
     told = false;
     const Offset at = copies->at;
+    most = next_heal(most, *copies);
     sink_.heal(std::move(*copies));
     Error error;
     if (at == decoder_.offset()) {
