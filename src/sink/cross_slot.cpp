@@ -41,8 +41,13 @@ bool RedisSink::leave_to_copies(const Batch& batch, const Command& command) {
   for (const WrittenKey& written : written_keys(*info, args, db))
     suspect(written.db, written.key, command.end);
   const std::string name = shown_name(batch.args_of(command)[0]);
-  if (++stats_.cross_slot[name] == 1)
-    log_info("{} cannot be carried out as it is: what it writes is copied from the source", name);
+  if (stats_.cross_slot.empty()) {
+    log_info(
+        "{} cannot be carried out as it is: what it writes is copied from the source, and so with "
+        "others, counted by name",
+        name);
+  }
+  ++stats_.cross_slot[name];
   ++stats_.applied;
   return true;
 }
