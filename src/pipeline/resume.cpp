@@ -11,11 +11,12 @@ namespace {
 constexpr Millis heal_interval{20};
 constexpr Millis heal_turn{1};
 constexpr Millis heal_retry_interval{500};
-// So many keys are copied in one step at the source; more as long as they are small.
-constexpr std::size_t heal_keys_first = 64;
+constexpr std::size_t heal_many = 32;  // waiting keys, so that it goes on at once
+// So many keys are copied in one step at the source, as far as they are small: it does nothing else
+// meanwhile, and copies are held whole.
 constexpr std::size_t heal_keys_most = 1024;
-constexpr std::size_t heal_bytes_few = 128 * 1024;
-constexpr std::size_t heal_bytes_many = 1024 * 1024;
+constexpr std::size_t heal_keys_of_a_slot = 64;
+constexpr std::size_t heal_bytes_most = 1024 * 1024;
 constexpr std::int64_t heal_lag_max_bytes = 1024 * 1024;
 // Readings of the source's offset come every second; a command that may be older than this may have
 // met a key at the target that had expired there and not at the source.
@@ -25,16 +26,6 @@ constexpr Millis hand_back_limit{1000};
 // The shard does not have the key any more.
 bool is_elsewhere(ByteView refusal) {
   return refusal.find("MOVED ") != ByteView::npos || refusal.find("ASK ") != ByteView::npos;
-}
-
-// How many keys to ask for next.
-std::size_t next_heal(std::size_t keys, const KeyCopies& copies) {
-  std::size_t bytes = 0;
-  for (const KeyCopy& copy : copies.keys)
-    bytes += copy.payload ? copy.payload->size() : 0;
-  if (bytes > heal_bytes_many) return std::max<std::size_t>(1, keys / 4);
-  const bool is_few = bytes < heal_bytes_few && copies.keys.size() == keys;
-  return is_few ? std::min(2 * keys, heal_keys_most) : keys;
 }
 
 }  // namespace
@@ -204,18 +195,21 @@ bool Pipeline::is_late(Offset from) {
 Task<Error> Pipeline::heal() {
   bool told = false;
   bool alone = false;
-  std::size_t most = heal_keys_first;
   while (!finished_) {
     // Others come meanwhile, and the same ones again, unless too many wait already.
-    const bool has_more = sink_.suspects().waiting() > (role != nullptr ? 1 : most / 2);
+    const bool has_more = sink_.suspects().waiting() > (role != nullptr ? 1 : heal_many);
     co_await halt_.wait_for(has_more ? heal_turn : heal_interval);
     if (finished_ || !in_stream_ || sink_.is_healing() || sink_.suspects().empty()) continue;
     // Far behind, many more may come, and copies would have to be kept until the stream is there.
     if (lag_.lag_bytes(Clock::now()).value_or(heal_lag_max_bytes) >= heal_lag_max_bytes) continue;
-    const auto keys = role == nullptr
-                          ? sink_.suspects().take(most)
-                          : sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_first);
+    auto keys = role == nullptr
+                    ? sink_.suspects().take(heal_keys_most)
+                    : sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_of_a_slot);
     if (keys.empty()) continue;
+    const std::size_t few = co_await copier_.count_within(keys, heal_bytes_most);
+    const auto rest = keys.begin() + static_cast<std::ptrdiff_t>(few);
+    sink_.suspects().give_back({rest, keys.end()});
+    keys.erase(rest, keys.end());
     co_await close_gate();
     auto copies = co_await copier_.fetch(keys);
     const bool usable =
@@ -245,7 +239,6 @@ Task<Error> Pipeline::heal() {
     }
     told = false;
     const Offset at = copies->at;
-    most = next_heal(most, *copies);
     sink_.heal(std::move(*copies));
     Error error;
     if (at == decoder_.offset()) {

@@ -239,9 +239,10 @@ void RedisSink::doubt(const Unit& unit) {
 bool RedisSink::explains(const Unit& unit, const std::string& error) {
   if (unit.is_copy) return false;
   std::size_t keys = 0;
+  for_each_key_of(unit, [&](ByteView) { ++keys; });
+  if (error.empty() && keys < 2) return false;  // it changed no key but the suspect one
   bool any = false;
   for_each_key_of(unit, [&](ByteView key) {
-    ++keys;
     any = any || suspects_.contains(unit.source_db(), key);
     // What comes from two sides may come in any order for a moment.
     any = any || (shared != nullptr && shared->contested[slot_of(key)]);

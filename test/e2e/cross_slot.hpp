@@ -3,11 +3,13 @@
 // cluster target makes of it must end equal.
 #pragma once
 
+#include <atomic>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "support/resp_client.hpp"
+#include "support/server.hpp"
 
 namespace keyferry::test {
 
@@ -221,6 +223,50 @@ class CrossSlotCommands {
   std::mt19937 random_;
   int keys_;
   int databases_;
+};
+
+// `count` of them and a few more, in pipelines of 200.
+inline void send(RespClient& client, CrossSlotCommands& commands, int count) {
+  while (count > 0) {
+    int replies = 0;
+    for (int i = 0; i < 200; ++i, --count) {
+      for (const Args& command : commands.next()) {
+        client.append(command);
+        ++replies;
+      }
+    }
+    client.flush();
+    for (int i = 0; i < replies; ++i)
+      client.read();
+  }
+}
+
+inline void send(const RedisServer& source, CrossSlotCommands& commands, int count) {
+  RespClient client = source.client();
+  send(client, commands, count);
+}
+
+// 200 of them, `pause`, and so on until stopped.
+class CrossSlotWriter {
+ public:
+  CrossSlotWriter(const RedisServer& source, unsigned seed, Millis pause) {
+    thread_ = std::thread([this, client = source.client(), seed, pause]() mutable {
+      CrossSlotCommands commands(seed);
+      while (!stopping_) {
+        send(client, commands, 200);
+        std::this_thread::sleep_for(pause);
+      }
+    });
+  }
+  ~CrossSlotWriter() { stop(); }
+  void stop() {
+    stopping_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stopping_ = false;
+  std::thread thread_;
 };
 
 }  // namespace keyferry::test

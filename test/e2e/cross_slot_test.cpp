@@ -2,8 +2,6 @@
 // target ends equal, whatever breaks meanwhile.
 #include "e2e/cross_slot.hpp"
 
-#include <thread>
-
 #include "e2e/rules_link.hpp"
 #include "support/fault_proxy.hpp"
 
@@ -11,45 +9,6 @@ namespace keyferry::test {
 namespace {
 
 const std::vector<std::string> quick_lease = {"--set", "delivery.lease_s=1"};
-
-// Sends `count` of them in pipelines of 200, `pause` between two.
-void send(RedisServer& source, CrossSlotCommands& commands, int count, Millis pause = Millis{0}) {
-  RespClient client = source.client();
-  while (count > 0) {
-    int replies = 0;
-    for (int i = 0; i < 200; ++i, --count) {
-      for (const Args& command : commands.next()) {
-        client.append(command);
-        ++replies;
-      }
-    }
-    client.flush();
-    for (int i = 0; i < replies; ++i)
-      client.read();
-    if (pause.count() > 0) std::this_thread::sleep_for(pause);
-  }
-}
-
-// As send(), in a thread, until stopped.
-class CrossSlotWriter {
- public:
-  CrossSlotWriter(RedisServer& source, unsigned seed, Millis pause) {
-    thread_ = std::thread([this, &source, seed, pause] {
-      CrossSlotCommands commands(seed);
-      while (!stopping_)
-        send(source, commands, 200, pause);
-    });
-  }
-  ~CrossSlotWriter() { stop(); }
-  void stop() {
-    stopping_ = true;
-    if (thread_.joinable()) thread_.join();
-  }
-
- private:
-  std::atomic<bool> stopping_ = false;
-  std::thread thread_;
-};
 
 void expect_equal_after_drain(RedisServer& source, RedisCluster& target, Keyferry& link) {
   drain(link);
@@ -275,6 +234,24 @@ TEST(CrossSlot, FiftyThousandRenamesInOneGoAreHealedInTime) {
   RecordProperty("healed_ms", std::to_string(took / std::chrono::milliseconds(1)));
   expect_equal_after_drain(source, target, link);
   EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+TEST(CrossSlot, LargeValuesAreHealedAFewAtATime) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisCluster target;
+  RespClient client = source.client();
+  for (int i = 0; i < 20; ++i)
+    client.must({"SET", "large:" + std::to_string(i), std::string(2'000'000, 'x')});
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  for (int i = 0; i < 20; ++i)
+    client.must({"RENAME", "large:" + std::to_string(i), "renamed:" + std::to_string(i)});
+  for (int i = 0; i < 200; ++i)
+    client.must(
+        {"COPY", "renamed:" + std::to_string(i % 20), "copy:" + std::to_string(i % 3), "REPLACE"});
+
+  expect_equal_after_drain(source, target, link);
 }
 
 TEST(CrossSlot, StoppedUnderWritesItEndsInTimeAndGoesOn) {
