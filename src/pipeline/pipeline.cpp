@@ -9,6 +9,7 @@ namespace {
 // Received and not yet decoded; more stays with the source, or goes to the spool.
 constexpr std::int64_t intake_max_bytes = 2 * 1024 * 1024;
 constexpr std::size_t readings_max = 4096;
+constexpr std::int64_t heal_in_drain_ms = 1000;
 
 }  // namespace
 
@@ -87,6 +88,7 @@ Task<Error> Pipeline::run() {
   };
 
   sink_.on_lost = [this](std::optional<Record> found) { on_lost(std::move(found)); };
+  sink_.can_heal = sink_.is_exactly_once() && !file_;
   if (const auto record = sink_.resumable()) resume_at(*record);
 
   scope_.on_error([this](const Error& first) { finish(first); });
@@ -94,7 +96,7 @@ Task<Error> Pipeline::run() {
   scope_.spawn(carry_out());
   scope_.spawn(decode());
   scope_.spawn(follow_source());
-  if (sink_.is_exactly_once() && !file_) scope_.spawn(heal());
+  if (sink_.can_heal) scope_.spawn(heal());
   if (kept_) scope_.spawn(kept_->run());
   error = co_await scope_.join();
   if (puts_off_expiry()) co_await settle_expiries();
@@ -323,8 +325,11 @@ Task<Error> Pipeline::drain_received() {
     if ((intake_.is_idle() || left_behind_) && !is_decoding_ && !in_piece_) {
       if (in_snapshot_) sink_.flush_keys();
       if (file_) give_up_suspects();
-      if (sink_.is_idle() && sink_.suspects().empty()) sink_.checkpoint();
+      // What the source goes on writing cannot be healed any more: a start finds it again.
+      const bool leaves_suspects = elapsed_ms(begin, Clock::now()) > heal_in_drain_ms;
+      if (sink_.is_idle() && (leaves_suspects || sink_.suspects().empty())) sink_.checkpoint();
       if (sink_.is_idle() && (in_snapshot_ || sink_.is_recorded())) break;
+      if (sink_.is_idle() && leaves_suspects && sink_.is_recorded_but_suspects()) break;
     }
     if (elapsed_ms(begin, Clock::now()) > options_.stop_shutdown_grace_s * 1000) {
       finish(Error(Errc::left_early, fmt::format("not everything received was applied within {} s",
@@ -334,6 +339,11 @@ Task<Error> Pipeline::drain_received() {
     co_await halt_.wait_for(Millis(5));
   }
   if (in_snapshot_) log_warn("stopped inside the snapshot: the target is incomplete");
+  if (!sink_.suspects().empty())
+    log_warn(
+        "keys of the target are not what they are at the source; the next start copies them: "
+        "keys={}",
+        sink_.suspects().size());
   if (expired_keys_ > 0)
     log_warn("keys had expired here before their expiry was put off: count={}", expired_keys_);
   if (in_stream_) {

@@ -11,7 +11,12 @@ namespace {
 constexpr Millis heal_interval{20};
 constexpr Millis heal_turn{1};
 constexpr Millis heal_retry_interval{500};
-constexpr std::size_t heal_keys_at_once = 64;
+constexpr std::size_t heal_many = 32;  // waiting keys, so that it goes on at once
+// So many keys are copied in one step at the source, as far as they are small: it does nothing else
+// meanwhile, and copies are held whole.
+constexpr std::size_t heal_keys_most = 1024;
+constexpr std::size_t heal_keys_of_a_slot = 64;
+constexpr std::size_t heal_bytes_most = 1024 * 1024;
 constexpr std::int64_t heal_lag_max_bytes = 1024 * 1024;
 // Readings of the source's offset come every second; a command that may be older than this may have
 // met a key at the target that had expired there and not at the source.
@@ -191,16 +196,20 @@ Task<Error> Pipeline::heal() {
   bool told = false;
   bool alone = false;
   while (!finished_) {
-    // One slot at a time takes many turns.
-    const bool has_more = role != nullptr && sink_.suspects().size() > 1;
+    // Others come meanwhile, and the same ones again, unless too many wait already.
+    const bool has_more = sink_.suspects().waiting() > (role != nullptr ? 1 : heal_many);
     co_await halt_.wait_for(has_more ? heal_turn : heal_interval);
     if (finished_ || !in_stream_ || sink_.is_healing() || sink_.suspects().empty()) continue;
     // Far behind, many more may come, and copies would have to be kept until the stream is there.
     if (lag_.lag_bytes(Clock::now()).value_or(heal_lag_max_bytes) >= heal_lag_max_bytes) continue;
-    const auto keys = role == nullptr
-                          ? sink_.suspects().take(heal_keys_at_once)
-                          : sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_at_once);
+    auto keys = role == nullptr
+                    ? sink_.suspects().take(heal_keys_most)
+                    : sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_of_a_slot);
     if (keys.empty()) continue;
+    const std::size_t few = co_await copier_.count_within(keys, heal_bytes_most);
+    const auto rest = keys.begin() + static_cast<std::ptrdiff_t>(few);
+    sink_.suspects().give_back({rest, keys.end()});
+    keys.erase(rest, keys.end());
     co_await close_gate();
     auto copies = co_await copier_.fetch(keys);
     const bool usable =

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/command/written_keys.hpp"
 #include "keyferry/resp/command_parser.hpp"
 #include "keyferry/resp/resp.hpp"
 #include "keyferry/sink/redis_sink.hpp"
@@ -121,7 +122,7 @@ const CommandInfo* RedisSink::info_of(const Command& command,
 
 Route RedisSink::route_of(const Command& command, const CommandInfo* info,
                           std::span<const ByteView> args) const {
-  if (command.refusal != nullptr) return {Route::Kind::refuse, 0, command.refusal};
+  if (command.refusal != nullptr) return route_refused(command.refusal);
   return route_command(info, args, command.db, nodes_.is_cluster());
 }
 
@@ -167,6 +168,9 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
     case Route::Kind::drop:
       ++stats_.filtered;
       return Error();
+    case Route::Kind::copy_written:
+      if (leave_to_copies(batch, command)) return Error();
+      return refuse_here(plan, command, route.reason);
     case Route::Kind::refuse:
       return refuse_here(plan, command, route.reason);
     case Route::Kind::split:
@@ -309,10 +313,11 @@ Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>&
         append_command(piece.wires, part.args);
         ++piece.commands;
       }
-    } else if (Error error = refuse_here(
-                   plan, *command,
-                   route.kind == Route::Kind::refuse ? route.reason : "all_nodes_in_transaction")) {
-      return error;
+    } else {
+      const bool is_for_all = route.kind == Route::Kind::all_nodes;
+      if (Error error =
+              refuse_here(plan, *command, is_for_all ? "all_nodes_in_transaction" : route.reason))
+        return error;
     }
   }
   for (auto& [slot, piece] : pieces) {
@@ -354,16 +359,9 @@ void RedisSink::plan_unit(Plan& plan, Unit unit) {
 void RedisSink::plan_copies(Plan& plan) {
   for (const KeyCopy& copy : copies_->keys) {
     std::int32_t db = copy.db;
-    std::vector<Bytes> wires;
-    if (transform != nullptr) {
-      wires = transform->of_copy(copy, db);
-    } else if (copy.payload) {
-      wires.push_back(make_command({"RESTORE", copy.key, std::to_string(copy.expire_ms),
-                                    *copy.payload, "REPLACE", "ABSTTL"}));
-    } else {
-      wires.push_back(make_command({"DEL", copy.key}));
-    }
-    if (wires.empty()) suspects_.healed(copy.db, copy.key);  // it has no place in the target
+    std::vector<Bytes> wires = copy_wires(copy, db);
+    if (wires.empty())
+      suspects_.healed(copy.db, copy.key, copies_->at);  // it has no place in the target
     const ByteView source = plan.cargo->made.emplace_back(make_command({"DEL", copy.key}));
     const Origin* const origin = &plan.cargo->origins.emplace_back(Origin{source, copy.db});
     for (std::size_t i = 0; i < wires.size(); ++i) {
@@ -376,6 +374,7 @@ void RedisSink::plan_copies(Plan& plan) {
       if (nodes_.is_cluster()) unit.slot = slot_of_wire(unit.wire);
       unit.is_copy = i + 1 == wires.size();
       unit.joins_next = !unit.is_copy;
+      unit.needs_record = cluster_ && wires.size() > 1;  // all of it or nothing
       plan_unit(plan, unit);
     }
   }
@@ -396,7 +395,8 @@ void RedisSink::suspect_keys_of(Plan& plan, std::size_t first, std::size_t last)
     const CommandInfo* info = find_command(args[0]);
     if (info == nullptr) info = nodes_.learnt().find(args[0]);
     if (info == nullptr || touches_own_key(*info, args)) continue;
-    for_each_key(*info, args, [&](std::size_t at) { suspects_.add(db, args[at]); });
+    for (const WrittenKey& written : written_keys(*info, args, db))
+      suspect(written.db, written.key, command.end);
   }
 }
 
@@ -483,10 +483,7 @@ Task<Error> RedisSink::run_flush_of_a_shard(Plan& plan, std::size_t at) {
 // decides.
 Error RedisSink::refuse_here(Plan& plan, const Command& command, const char* reason) {
   const auto args = plan.cargo->batch->args_of(command);
-  std::string name(args[0]);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-  name = escaped(name, 32);
+  const std::string name = shown_name(args[0]);
   if (std::string_view(reason) == "cross_slot") ++stats_.cross_slot[name];
   ++stats_.errors[reason];
   stats_.last_error = fmt::format("{} {}cannot be carried out on this target: {}", name,

@@ -207,8 +207,7 @@ std::int32_t ClusterStream::db_at(Offset offset) const {
 }
 
 Offset ClusterStream::clean_offset() {
-  if (events_.any_suspect()) return clean_;
-  clean_ = std::max(clean_, watermark_.applied());
+  clean_ = std::max(clean_, std::min(watermark_.applied(), events_.oldest_suspect()));
   while (dbs_.size() > 1 && dbs_[1].first <= clean_)
     dbs_.pop_front();
   return clean_;
@@ -229,6 +228,14 @@ bool ClusterStream::is_recorded() const {
   if (!begun_) return true;
   for (const auto& [node, index] : lane_of_node_) {
     if (record_slot(*lanes_[index]) && lanes_[index]->recorded < noted_) return false;
+  }
+  return true;
+}
+
+bool ClusterStream::is_recorded_clean() const {
+  if (!begun_) return true;
+  for (const auto& [node, index] : lane_of_node_) {
+    if (record_slot(*lanes_[index]) && lanes_[index]->recorded < clean_) return false;
   }
   return true;
 }

@@ -61,10 +61,12 @@ void RedisSink::bind_serial_events() {
     return explains(unit, error);
   };
   serial_events_.any_suspect = [this] { return !suspects_.empty(); };
+  serial_events_.oldest_suspect = [this] { return suspects_.oldest(); };
   serial_events_.healed = [this](const Unit& unit) {
     std::vector<ByteView> args;
     parse_command(unit.source_wire(), args);
-    if (args.size() > 1 && suspects_.healed(unit.source_db(), args[1])) ++stats_.healed_keys;
+    if (args.size() > 1 && suspects_.healed(unit.source_db(), args[1], unit.end))
+      ++stats_.healed_keys;
   };
   serial_events_.refused = [this](HeldUnit held, const std::string& error, bool executed) {
     return give_up_unit(std::move(held), error, executed);
@@ -208,6 +210,8 @@ Task<Error> RedisSink::let_go() {
 }
 
 void RedisSink::heal(KeyCopies copies) {
+  for (const KeyCopy& copy : copies.keys)
+    suspects_.copied(copy.db, copy.key, copies.at);
   copies_ = std::move(copies);
 }
 
@@ -226,16 +230,19 @@ void RedisSink::for_each_key_of(const Unit& unit, Use use) const {
 // Its effect, or that of what came before it, is not what it was at the source: so are its keys. A
 // copy whose answer got lost is made once more.
 void RedisSink::doubt(const Unit& unit) {
-  for_each_key_of(unit, [&](ByteView key) { suspects_.add(unit.source_db(), key); });
+  // A copy counts for no command of the source.
+  const Offset behind = unit.commands == 0 ? Suspects::whenever : unit.end;
+  for_each_key_of(unit, [&](ByteView key) { suspect(unit.source_db(), key, behind); });
 }
 
 // Whether a key of the unit is suspect. What it did to its other keys is then as doubtful.
 bool RedisSink::explains(const Unit& unit, const std::string& error) {
   if (unit.is_copy) return false;
   std::size_t keys = 0;
+  for_each_key_of(unit, [&](ByteView) { ++keys; });
+  if (error.empty() && keys < 2) return false;  // it changed no key but the suspect one
   bool any = false;
   for_each_key_of(unit, [&](ByteView key) {
-    ++keys;
     any = any || suspects_.contains(unit.source_db(), key);
     // What comes from two sides may come in any order for a moment.
     any = any || (shared != nullptr && shared->contested[slot_of(key)]);

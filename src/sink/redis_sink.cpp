@@ -274,8 +274,11 @@ Task<Error> RedisSink::flush_all() {
 Task<Error> RedisSink::require_db(std::int32_t db) {
   if (known_dbs_.contains(db)) co_return Error();
   if (nodes_.is_cluster()) {
-    co_return Error(Errc::data_refused,
-                    fmt::format("the source uses database {}; a cluster target has only 0", db));
+    co_return Error(
+        Errc::data_refused,
+        fmt::format("the source uses database {}; a cluster target has only 0 (databases.map "
+                    "and databases.prefix can put it there)",
+                    db));
   }
   const Endpoint node = nodes_.map().masters().front();
   Bytes ping = make_command({"PING"});

@@ -1,5 +1,7 @@
 #include "keyferry/sink/route.hpp"
 
+#include "keyferry/command/written_keys.hpp"
+
 namespace keyferry {
 namespace {
 
@@ -9,15 +11,19 @@ Route drop(const char* reason) {
 Route refuse(const char* reason) {
   return {Route::Kind::refuse, 0, reason};
 }
+Route copy_written(const char* reason) {
+  return {Route::Kind::copy_written, 0, reason};
+}
 
 Route route_keys(const CommandInfo& info, std::span<const ByteView> args) {
   const KeySlots keys = key_slots(info, args);
   if (keys.own_key) return drop("own_key");
   switch (keys.span) {
     case KeySlots::Span::one_slot:
+      if (reads_keys_by_pattern(info, args)) return copy_written("key_pattern");
       return {Route::Kind::lane, keys.slot, ""};
     case KeySlots::Span::many_slots:
-      return info.split == SplitShape::no ? refuse("cross_slot")
+      return info.split == SplitShape::no ? copy_written("cross_slot")
                                           : Route{Route::Kind::split, keys.slot, ""};
     case KeySlots::Span::no_key:
       break;
@@ -26,6 +32,13 @@ Route route_keys(const CommandInfo& info, std::span<const ByteView> args) {
 }
 
 }  // namespace
+
+// Its effect is known all the same: on keys by their names at the source.
+Route route_refused(const char* reason) {
+  const ByteView why = reason;
+  const bool is_copied = why == "key_pattern" || why == "move_to_another_name";
+  return is_copied ? copy_written(reason) : refuse(reason);
+}
 
 Route route_command(const CommandInfo* info, std::span<const ByteView> args, std::int32_t db,
                     bool is_cluster) {

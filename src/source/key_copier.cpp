@@ -1,5 +1,6 @@
 #include "keyferry/source/key_copier.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "keyferry/resp/reply_parser.hpp"
@@ -23,13 +24,42 @@ std::int64_t time_ms(const RespValue& time) {
 KeyCopier::KeyCopier(const asio::any_io_executor& executor, const EndOptions& options)
     : options_(options), connection_(executor) {}
 
-Task<Result<KeyCopies>> KeyCopier::fetch(std::vector<std::pair<std::int32_t, Bytes>> keys) {
-  if (!open_) {
-    const HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
-    Error error = co_await connection_.open(options_, host, "healer");
-    if (error) co_return error;
-    open_ = true;
+Task<Error> KeyCopier::open() {
+  if (open_) co_return Error();
+  const HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
+  Error error = co_await connection_.open(options_, host, "healer");
+  open_ = !error;
+  co_return error;
+}
+
+Task<std::size_t> KeyCopier::count_within(std::vector<std::pair<std::int32_t, Bytes>> keys,
+                                          std::size_t most_bytes) {
+  Error error = co_await open();
+  if (error) co_return keys.size();
+  Bytes wire;
+  for (const auto& [db, key] : keys) {
+    append_command(wire, {"SELECT", std::to_string(db)});
+    append_command(wire, {"MEMORY", "USAGE", key});
   }
+  auto replies = co_await connection_.call_all(std::move(wire), 2 * keys.size(),
+                                               Millis(options_.reply_timeout_ms));
+  if (!replies) {
+    connection_.close();
+    open_ = false;
+    co_return keys.size();
+  }
+  std::size_t bytes = 0;
+  std::size_t count = 0;
+  for (; count < keys.size(); ++count) {
+    bytes += static_cast<std::size_t>(std::max<std::int64_t>(0, (*replies)[2 * count + 1].integer));
+    if (count > 0 && bytes > most_bytes) break;
+  }
+  co_return count;
+}
+
+Task<Result<KeyCopies>> KeyCopier::fetch(std::vector<std::pair<std::int32_t, Bytes>> keys) {
+  Error error = co_await open();
+  if (error) co_return error;
   auto copies = co_await fetch_on(keys);
   const bool is_redirected = !copies && (copies.error().what.find("MOVED ") != std::string::npos ||
                                          copies.error().what.find("ASK ") != std::string::npos ||

@@ -42,6 +42,78 @@ TEST(Suspects, StaySuspectWhenSomethingHappensWhileTheyAreHealed) {
   EXPECT_EQ(suspects.take(1), (std::vector<Key>{{0, "a"}}));
 }
 
+TEST(Suspects, AreMendedByACopyThatIsMadeBehindWhatHappened) {
+  Suspects suspects(10000);
+  suspects.add(0, "a", 100);
+  suspects.take(1);
+  suspects.add(0, "a", 150);  // while the copy is being asked for
+  suspects.copied(0, "a", 200);
+  suspects.add(0, "a", 200);
+
+  EXPECT_EQ(suspects.waiting(), 0U);
+  EXPECT_TRUE(suspects.healed(0, "a", 200));
+}
+
+TEST(Suspects, AreNotMendedByACopyFromBeforeWhatHappened) {
+  Suspects suspects(10000);
+  suspects.add(0, "a", 100);
+  suspects.take(1);
+  suspects.copied(0, "a", 200);
+  suspects.add(0, "a", 201);
+
+  EXPECT_EQ(suspects.waiting(), 1U);
+  EXPECT_FALSE(suspects.healed(0, "a", 200));
+  EXPECT_TRUE(suspects.contains(0, "a"));
+}
+
+TEST(Suspects, AreNotMendedByAnOlderCopyThanTheOneAskedForLast) {
+  Suspects suspects(10000);
+  suspects.add(0, "a", 100);
+  suspects.take(1);
+  suspects.copied(0, "a", 200);
+  suspects.add(0, "a", 201);
+  suspects.take(1);
+
+  EXPECT_FALSE(suspects.healed(0, "a", 200));
+  suspects.copied(0, "a", 300);
+  EXPECT_TRUE(suspects.healed(0, "a", 300));
+  EXPECT_TRUE(suspects.empty());
+}
+
+TEST(Suspects, KnowSinceWhenTheOldestIsSuspect) {
+  Suspects suspects(10000);
+  EXPECT_EQ(suspects.oldest(), Suspects::whenever);
+  suspects.add(0, "a", 100, 90);
+  suspects.add(0, "b", 120, 110);
+  suspects.add(0, "a", 140, 130);
+  EXPECT_EQ(suspects.oldest(), 90);
+
+  suspects.take(1);
+  suspects.copied(0, "a", 200);
+  suspects.add(0, "a", 220, 210);
+  suspects.add(0, "a", 240, 230);
+  suspects.healed(0, "a", 200);
+  EXPECT_EQ(suspects.oldest(), 110);
+
+  suspects.take(1);
+  suspects.healed(0, "b");
+  EXPECT_EQ(suspects.oldest(), 210) << "what the copy did not mend";
+}
+
+TEST(Suspects, TakeTurns) {
+  Suspects suspects(10000);
+  for (const char* key : {"a", "b", "c"})
+    suspects.add(0, key);
+  std::vector<Key> taken;
+  for (int i = 0; i < 3; ++i) {
+    const auto one = suspects.take(1);
+    taken.insert(taken.end(), one.begin(), one.end());
+    suspects.add(0, one.front().second);  // again and again
+  }
+
+  EXPECT_EQ(taken, (std::vector<Key>{{0, "a"}, {0, "b"}, {0, "c"}}));
+}
+
 TEST(Suspects, ComeBackWhenTheyCouldNotBeFetched) {
   Suspects suspects(10000);
   suspects.add(0, "a");
@@ -53,7 +125,7 @@ TEST(Suspects, ComeBackWhenTheyCouldNotBeFetched) {
 }
 
 TEST(Suspects, SayWhenOneDidNotFit) {
-  Suspects suspects(300);
+  Suspects suspects(400);
   for (char c = 'a'; c < 'f'; ++c)
     suspects.add(0, std::string(1, c));
 

@@ -9,6 +9,7 @@
 
 #include <sys/resource.h>
 
+#include "e2e/cross_slot.hpp"
 #include "link.hpp"
 #include "support/fault_proxy.hpp"
 
@@ -165,8 +166,12 @@ class Chaos {
   void start_writers() {
     live_ = std::make_unique<LiveWriter>(source(), options());
     counting_ = std::make_unique<CountingWriter>(source(), random_());
+    if (!Target::is_cluster) return;
+    const auto seed = static_cast<unsigned>(random_());
+    cross_slot_ = std::make_unique<CrossSlotWriter>(source(), seed, Millis{200});
   }
   void stop_writers() {
+    cross_slot_.reset();
     counting_.reset();
     live_.reset();
   }
@@ -252,6 +257,7 @@ class Chaos {
   std::size_t current_ = 0;
   std::unique_ptr<LiveWriter> live_;
   std::unique_ptr<CountingWriter> counting_;
+  std::unique_ptr<CrossSlotWriter> cross_slot_;
   Keyferry link_{KEYFERRY_BINARY};
   std::size_t faults_ = 0;
 };

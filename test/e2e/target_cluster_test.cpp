@@ -129,25 +129,6 @@ TEST(ClusterTarget, FlushAndFunctionsReachEveryMasterInOrder) {
   }
 }
 
-TEST(ClusterTarget, CrossSlotCommandIsRefusedByNameAndCounted) {
-  RedisServer source = source_server();
-  RedisCluster target;
-  Keyferry link(KEYFERRY_BINARY);
-  const std::string file = link.directory().file("dead.resp");
-  link.run(source.uri(), target.uri(),
-           {"--set", "errors.policy=skip", "--set", "errors.dead_letter_file=" + file});
-  wait_streaming(link);
-  RespClient client = source.client();
-  client.must({"SET", "from", "1"});
-  client.must({"RENAME", "from", "to"});
-  client.must({"SET", "after", "1"});
-  ASSERT_TRUE(link.wait_status("counters.skipped", "1", Millis{10000})) << link.output();
-
-  EXPECT_NE(link.http_get("/metrics").body.find("keyferry_cross_slot_total{"), std::string::npos);
-  EXPECT_NE(link.output().find("RENAME \"from\""), std::string::npos) << link.output();
-  EXPECT_NE(read_file(file).find("RENAME"), std::string::npos);
-}
-
 TEST(ClusterTarget, ARestartedMasterIsWaitedFor) {
   RedisServer source = source_server();
   RedisCluster target;

@@ -41,8 +41,9 @@ TEST(Route, TellsApartWhatACannotRunInOneSlot) {
   } rows[] = {
       {{"MSET", "a", "1", "b", "2"}, Kind::split, ""},
       {{"DEL", "a", "b"}, Kind::split, ""},
-      {{"RENAME", "a", "b"}, Kind::refuse, "cross_slot"},
-      {{"SUNIONSTORE", "a", "b"}, Kind::refuse, "cross_slot"},
+      {{"RENAME", "a", "b"}, Kind::copy_written, "cross_slot"},
+      {{"SUNIONSTORE", "a", "b"}, Kind::copy_written, "cross_slot"},
+      {{"SORT", "{t}a", "BY", "w*", "STORE", "{t}b"}, Kind::copy_written, "key_pattern"},
       {{"FLUSHALL"}, Kind::all_nodes, ""},
       {{"FUNCTION", "LOAD", "#!lua name=x"}, Kind::all_nodes, ""},
       {{"SCRIPT", "FLUSH"}, Kind::all_nodes, ""},

@@ -57,6 +57,8 @@ class ClusterStream {
   // Lets the records of the nodes follow.
   void checkpoint();
   bool is_recorded() const;
+  // Every node's record has come as far as suspect keys let it.
+  bool is_recorded_clean() const;
   // The stream behind this is needed again after a crash; as of the last checkpoint().
   Offset recorded_offset() const { return lowest_recorded_; }
   // The source's history has this name from now on.
@@ -199,7 +201,7 @@ class ClusterStream {
   bool begun_ = false;
   bool stopping_ = false;
   std::uint64_t epoch_ = 0;  // grows with each discard()
-  Offset clean_ = 0;         // up to here everything is applied and nothing was suspect
+  Offset clean_ = 0;         // up to here everything is applied; suspects are found anew behind it
   Offset lowest_recorded_ = 0;
   Offset noted_ = 0;
   Offset noted_most_ = 0;                            // before the stream began again, too

@@ -78,6 +78,9 @@ class RedisSink {
   // Other sinks write to the same target; nullptr: it is ours. Outlives the sink.
   const SharedTarget* shared = nullptr;
 
+  // Suspect keys can be copied from the source.
+  bool can_heal = false;
+
   // Reaches the target, takes the right to write there, and prepares it (target.before). Nothing
   // runs yet.
   Task<Error> open();
@@ -114,6 +117,8 @@ class RedisSink {
   bool is_recorded() const {
     return cluster_ ? cluster_->is_recorded() : serial_ == nullptr || serial_->is_recorded();
   }
+  // The same as far as it can be while keys are suspect: a start finds them again.
+  bool is_recorded_but_suspects() const { return cluster_ && cluster_->is_recorded_clean(); }
   // The source stands at `offset`: what an earlier run has sent ends there or before.
   void note_source_offset(Offset offset);
   // Gives the right to write away.
@@ -221,6 +226,14 @@ class RedisSink {
   void plan_copies(Plan& plan);
   void suspect_keys_of(Plan& plan, std::size_t first, std::size_t last);
   Error refuse_here(Plan& plan, const Command& command, const char* reason);
+  // cross_slot.cpp
+  static std::string shown_name(ByteView name);
+  bool leave_to_copies(const Batch& batch, const Command& command);
+  void suspect(std::int32_t db, ByteView key, Offset behind);
+  // copies.cpp
+  std::vector<Bytes> copy_wires(const KeyCopy& copy, std::int32_t& db);
+  void append_copy(std::vector<Bytes>& out, Bytes wire, std::int32_t db);
+  Error append_rewritten(std::vector<Bytes>& out, const rdb::WholeValue& value);
   std::int32_t db_of(const Command& command) const;
   Route route_of(const Command& command, const CommandInfo* info,
                  std::span<const ByteView> args) const;

@@ -28,6 +28,8 @@ struct SerialEvents {
   // the error is explained by a suspect key, which heals later.
   std::function<bool(const Unit&, const std::string& error)> inspect;
   std::function<bool()> any_suspect;
+  // A start of the stream from here finds out about every key that is suspect.
+  std::function<Offset()> oldest_suspect;
   // A copy of a suspect key has been applied.
   std::function<void(const Unit&)> healed;
   // Refused for good: before (`executed` false: the lane goes on without it when the result is

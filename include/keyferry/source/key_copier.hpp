@@ -18,11 +18,16 @@ class KeyCopier {
     connection_.close();
     open_ = false;
   }
+  // How many of these keys, from the first on, hold about `most_bytes` together; at least one. What
+  // the source does not tell counts for nothing.
+  Task<std::size_t> count_within(std::vector<std::pair<std::int32_t, Bytes>> keys,
+                                 std::size_t most_bytes);
   // Value and expiry of each (database, key). Errors: unreachable, refused_by_peer.
   Task<Result<KeyCopies>> fetch(std::vector<std::pair<std::int32_t, Bytes>> keys);
   void stop() { connection_.close(); }
 
  private:
+  Task<Error> open();
   Task<Result<KeyCopies>> fetch_on(const std::vector<std::pair<std::int32_t, Bytes>>& keys);
 
   const EndOptions& options_;

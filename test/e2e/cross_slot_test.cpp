@@ -1,0 +1,313 @@
+// Commands that a cluster cannot carry out, from a standalone source: nothing is refused, and the
+// target ends equal, whatever breaks meanwhile.
+#include "e2e/cross_slot.hpp"
+
+#include "e2e/rules_link.hpp"
+#include "support/fault_proxy.hpp"
+
+namespace keyferry::test {
+namespace {
+
+const std::vector<std::string> quick_lease = {"--set", "delivery.lease_s=1"};
+
+void expect_equal_after_drain(RedisServer& source, RedisCluster& target, Keyferry& link) {
+  drain(link);
+  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
+}
+
+std::uint64_t count_of(const Keyferry& link, const std::string& command) {
+  const std::string body = link.http_get("/metrics").body;
+  const std::string label = "command=\"" + command + "\"} ";
+  const std::size_t at = body.find(label);
+  return at == std::string::npos ? 0 : std::strtoull(body.c_str() + at + label.size(), nullptr, 10);
+}
+
+TEST(CrossSlot, FiftyThousandRandomCommandsEndEqual) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisCluster target;
+  CrossSlotCommands commands(1);
+  send(source, commands, 2000);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  wait_streaming(link);
+
+  send(source, commands, 50000);
+
+  std::this_thread::sleep_for(Millis{1500});  // "synced" must be of a reading behind all of it
+  ASSERT_TRUE(link.wait_synced(Millis{60000})) << link.output();
+  for (const char* name :
+       {"RENAME", "RENAMENX", "COPY", "LMOVE", "RPOPLPUSH", "SMOVE", "SINTERSTORE", "SUNIONSTORE",
+        "SDIFFSTORE", "ZUNIONSTORE", "ZINTERSTORE", "ZDIFFSTORE", "ZRANGESTORE", "BITOP", "PFMERGE",
+        "GEOSEARCHSTORE", "GEORADIUS", "SORT"})
+    EXPECT_GT(count_of(link, name), 0u) << name;
+  EXPECT_EQ(link.status("counters.skipped"), "0");
+  EXPECT_EQ(link.status("counters.failed"), "0");
+  expect_equal_after_drain(source, target, link);
+}
+
+TEST(CrossSlot, DatabasesPutIntoOneEndEqual) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisServer expected = source_server();
+  RedisCluster target;
+  CrossSlotCommands commands(7, 8, 3);
+  send(source, commands, 1000);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(),
+           with_settings({"databases.map={1: 0, 2: 0}", "databases.prefix={1: 'b:', 2: 'c:'}"}));
+  wait_streaming(link);
+  send(source, commands, 20000);
+  drain(link);
+
+  const Rule rule = [](Place own, const std::string&) {
+    const char* const prefixes[] = {"", "b:", "c:"};
+    own.key = prefixes[own.db] + own.key;
+    own.db = 0;
+    return std::optional(own);
+  };
+  EXPECT_GT(project(source, expected, rule), 0u);
+  EXPECT_EQ(describe(compare(expected, target)), "") << link.output();
+}
+
+// Payloads of Redis 8.0, whose small sets 7.0 does not restore: they come as commands.
+TEST(CrossSlot, CopiesTakeAFormThatAnOlderTargetReads) {
+  ServerOptions options;
+  options.release = release("redis-8.0");
+  if (!options.release.unreachable.empty()) GTEST_SKIP() << options.release.unreachable;
+  RedisServer source(options);
+  RedisCluster target;
+  CrossSlotCommands commands(8);
+  send(source, commands, 1000);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  wait_streaming(link);
+  RespClient client = source.client();
+  // Many of a kind at once: copies of several commands each, in transactions of their slots.
+  for (int i = 0; i < 200; ++i) {
+    client.must({"SADD", "few:" + std::to_string(i), "a", "b", std::to_string(i)});
+    client.must({"RENAME", "few:" + std::to_string(i), "renamed:" + std::to_string(i)});
+    client.must({"SADD", "renamed:" + std::to_string(i), "later"});
+  }
+  send(source, commands, 10000);
+
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+// Sources that replicate scripts as they were called.
+TEST(CrossSlot, KeysOfScriptsAreHealed) {
+  ServerOptions options;
+  options.release = release("redis-6.0");
+  options.args = {"--lua-replicate-commands", "no"};
+  if (!options.release.unreachable.empty()) GTEST_SKIP() << options.release.unreachable;
+  RedisServer source(options);
+  RedisCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  wait_streaming(link);
+  RespClient client = source.client();
+  for (int i = 0; i < 100; ++i) {
+    const std::string n = std::to_string(i);
+    client.must({"EVAL", "redis.call('INCR', KEYS[1]) redis.call('RPUSH', KEYS[2], ARGV[1])", "2",
+                 "counter:" + n, "log:" + n, n});
+    client.must({"INCR", "counter:" + n});
+  }
+
+  EXPECT_TRUE(wait_for(Millis{10000}, [&] { return count_of(link, "EVAL") == 100; }));
+  expect_equal_after_drain(source, target, link);
+}
+
+TEST(CrossSlot, KillNineInBetweenEndsEqual) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  CrossSlotWriter writer(source, 2, Millis{20});
+  for (int i = 0; i < 6; ++i) {
+    std::this_thread::sleep_for(Millis{300 + 170 * i});
+    link.process().kill9();
+    link.run(source.uri(), target.uri(), quick_lease);
+    wait_streaming(link);
+  }
+  writer.stop();
+
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+TEST(CrossSlot, SlotsOnTheMoveEndEqual) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  CrossSlotWriter writer(source, 3, Millis{20});
+  for (int i = 0; i < 8; ++i) {
+    for (const char* kind : {"str:", "list:"}) {
+      const int slot = key_slot(kind + std::to_string(i));
+      target.move_slot(slot, (target.owner(slot) + 1) % 3);
+      // Moved faster, slots are claimed back by nodes that have not heard of it.
+      std::this_thread::sleep_for(Millis{200});
+    }
+    if (i % 4 != 3) continue;
+    link.process().kill9();
+    link.run(source.uri(), target.uri(), quick_lease);
+    wait_streaming(link);
+  }
+  writer.stop();
+
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+TEST(CrossSlot, BrokenConnectionsEndEqual) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisCluster target;
+  FaultProxy proxy(source.host(), source.port());
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(proxy.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  CrossSlotWriter writer(source, 4, Millis{20});
+  for (int i = 0; i < 12; ++i) {
+    std::this_thread::sleep_for(Millis{150});
+    if (i % 3 == 0) {
+      proxy.cut();
+    } else {
+      target.node(static_cast<std::size_t>(i) % 3).command({"CLIENT", "KILL", "TYPE", "normal"});
+    }
+  }
+  writer.stop();
+
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+// Some key is suspect at every moment; a start must not have to go back to the first of them.
+TEST(CrossSlot, RecordsFollowAStreamThatNeverRests) {
+  RedisServer source = source_server({"--repl-backlog-size", "16mb"});
+  RedisCluster target;
+  const std::vector<std::string> unkept = {"--set", "delivery.lease_s=1", "--set",
+                                           "spool.enabled=false"};
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), unkept);
+  wait_streaming(link);
+  CrossSlotWriter writer(source, 5, Millis{2});
+  RespClient client = source.client();
+  const std::string value(10000, 'v');
+  for (int i = 0; i < 4000; ++i) {
+    client.must({"SET", "big" + std::to_string(i % 100), value});
+    if (i % 10 == 0) std::this_thread::sleep_for(Millis{10});
+  }
+  link.process().kill9();
+  link.run(source.uri(), target.uri(), unkept);
+  wait_streaming(link);
+  writer.stop();
+
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+TEST(CrossSlot, FiftyThousandRenamesInOneGoAreHealedInTime) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisCluster target;
+  RespClient client = source.client();
+  constexpr int count = 50000;
+  for (int i = 0; i < count; ++i)
+    client.append({"SET", "old:" + std::to_string(i), std::to_string(i)});
+  client.flush();
+  for (int i = 0; i < count; ++i)
+    client.read();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  for (int i = 0; i < count; ++i)
+    client.append({"RENAME", "old:" + std::to_string(i), "new:" + std::to_string(i)});
+  client.flush();
+  for (int i = 0; i < count; ++i)
+    client.read();
+
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return count_of(link, "RENAME") == count; }));
+  ASSERT_TRUE(link.wait_status("counters.suspect_keys", "0", Millis{30000})) << link.output();
+  const auto took = std::chrono::steady_clock::now() - begin;
+  EXPECT_LT(took, std::chrono::seconds(15));
+  RecordProperty("healed_ms", std::to_string(took / std::chrono::milliseconds(1)));
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+TEST(CrossSlot, LargeValuesAreHealedAFewAtATime) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisCluster target;
+  RespClient client = source.client();
+  for (int i = 0; i < 20; ++i)
+    client.must({"SET", "large:" + std::to_string(i), std::string(2'000'000, 'x')});
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  for (int i = 0; i < 20; ++i)
+    client.must({"RENAME", "large:" + std::to_string(i), "renamed:" + std::to_string(i)});
+  for (int i = 0; i < 200; ++i)
+    client.must(
+        {"COPY", "renamed:" + std::to_string(i % 20), "copy:" + std::to_string(i % 3), "REPLACE"});
+
+  expect_equal_after_drain(source, target, link);
+}
+
+TEST(CrossSlot, StoppedUnderWritesItEndsInTimeAndGoesOn) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  CrossSlotWriter writer(source, 6, Millis{5});
+  std::this_thread::sleep_for(Millis{1000});
+  link.process().send_signal(SIGTERM);
+
+  EXPECT_EQ(link.wait_exit(Millis{8000}).value_or(-1), 0) << link.output();
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  writer.stop();
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+TEST(CrossSlot, OfAFileIsRefusedByName) {
+  RedisServer source = source_server({"--appendonly", "yes", "--aof-use-rdb-preamble", "no"});
+  RedisCluster target;
+  RespClient client = source.client();
+  client.must({"SET", "from", "1"});
+  client.must({"RENAME", "from", "to"});
+  source.stop();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run("file://" + source.directory() + "/appendonlydir/appendonly.aof.manifest", target.uri(),
+           {"--set", "errors.dead_letter_file=" + link.directory().file("dead.resp")});
+
+  EXPECT_EQ(link.wait_exit(Millis{10000}).value_or(-1), 1) << link.output();
+  EXPECT_NE(link.output().find("RENAME \"from\" cannot be carried out on this target: cross_slot"),
+            std::string::npos)
+      << link.output();
+}
+
+TEST(CrossSlot, WithNobodyToCopyFromItIsRefusedByName) {
+  RedisServer source = source_server();
+  RedisCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  const std::string file = link.directory().file("dead.resp");
+  link.run(source.uri(), target.uri(),
+           {"--set", "delivery.mode=at_least_once", "--set", "errors.policy=skip", "--set",
+            "errors.dead_letter_file=" + file});
+  wait_streaming(link);
+  RespClient client = source.client();
+  client.must({"SET", "from", "1"});
+  client.must({"RENAME", "from", "to"});
+  client.must({"SET", "after", "1"});
+  ASSERT_TRUE(link.wait_status("counters.skipped", "1", Millis{10000})) << link.output();
+
+  EXPECT_EQ(count_of(link, "RENAME"), 1u);
+  EXPECT_NE(link.output().find("RENAME \"from\""), std::string::npos) << link.output();
+  EXPECT_NE(read_file(file).find("RENAME"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace keyferry::test
