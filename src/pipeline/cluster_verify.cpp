@@ -50,8 +50,7 @@ ClusterLink::Shard* ClusterLink::settled_owner(Slot slot) {
 }
 
 Task<Error> ClusterLink::heal_keys(const KeyList& keys) {
-  if (!claim_)
-    co_return Error(Errc::usage, "a link repairs with delivery.mode exactly_once only");
+  if (!claim_) co_return Error(Errc::usage, "a link repairs with delivery.mode exactly_once only");
   std::vector<std::size_t> left(keys.size());
   for (std::size_t i = 0; i < left.size(); ++i)
     left[i] = i;

@@ -61,8 +61,9 @@ VerifyPlan Comparison::plan_at_end() const {
 }
 
 Error Comparison::problem() const {
-  return {Errc::data_refused,
-          fmt::format("stop.verify: {}", last_.problem.empty() ? summary_json(last_) : last_.problem)};
+  return {
+      Errc::data_refused,
+      fmt::format("stop.verify: {}", last_.problem.empty() ? summary_json(last_) : last_.problem)};
 }
 
 }  // namespace keyferry

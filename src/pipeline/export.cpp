@@ -203,8 +203,7 @@ Task<Error> Export::decode_snapshot(const Intake::Chunk& chunk) {
       stream_db_ = std::max(0, std::atoi(std::string(event.text).c_str()));
     snapshot_ended_ = event.kind == Kind::end;
     Error error;
-    const bool travels =
-        !transform_.is_active() || rules_.apply(event, reader_->dialect(), error);
+    const bool travels = !transform_.is_active() || rules_.apply(event, reader_->dialect(), error);
     if (travels && (options_.snapshot_enabled || event.kind == Kind::header)) {
       error = sink_.take(event, window_.view().substr(0, consumed), reader_->dialect(),
                          reader_->templates());

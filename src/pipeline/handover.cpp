@@ -225,7 +225,8 @@ Task<void> Handover::fence_heirs() {
   for (const auto& heir : heirs_) {
     Error error = co_await heir->raise();
     if (error)
-      log_warn("cutover: a replica is not fenced: source={} error=\"{}\"", heir->name(), error.what);
+      log_warn("cutover: a replica is not fenced: source={} error=\"{}\"", heir->name(),
+               error.what);
   }
 }
 

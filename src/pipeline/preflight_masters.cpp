@@ -1,5 +1,5 @@
-// The rules that every master of the source has to stand up to, and how what they find is told: once
-// where all say the same.
+// The rules that every master of the source has to stand up to, and how what they find is told:
+// once where all say the same.
 #include <algorithm>
 
 #include <fmt/format.h>

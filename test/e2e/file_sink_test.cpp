@@ -321,7 +321,8 @@ TEST(AnotherFullSync, LeavesFilesThatCanBeRestored) {
     const std::string folder = source.directory();
     Keyferry link(KEYFERRY_BINARY);
     source.command({"SET", "gone", "1"});
-    link.run(source.uri(), "file://" + folder + file, {"--set", "target.file.fsync_interval_ms=50"});
+    link.run(source.uri(), "file://" + folder + file,
+             {"--set", "target.file.fsync_interval_ms=50"});
     wait_streaming(link);
     source.command({"INCR", "n"});
     ASSERT_TRUE(link.wait_status("lag.bytes", "0", Millis{10000})) << link.output();

@@ -78,8 +78,7 @@ TEST_F(ClusterVerify, FindsAndRepairsInAClusterBehindSlotsThatMoved) {
 
 TEST_F(ClusterVerify, ALinkIsNotDoneWhileTheEndsDiffer) {
   const RedisServer target = source_server();
-  begin(target, target.uri(),
-        {"--set", "stop.verify=digest", "--set", "stop.stable_for_ms=100"});
+  begin(target, target.uri(), {"--set", "stop.verify=digest", "--set", "stop.stable_for_ms=100"});
   target.command({"SET", "extra", "v"});
 
   EXPECT_EQ(link_.http_post("/drain").status, 202);

@@ -375,8 +375,7 @@ TEST(Preflight, LooksAtEveryMasterOfTheSource) {
   const std::vector<std::string> expected = {
       "m1:1, m3:1: 'ferry' may do what a cutover takes",
       "m2:1: 'ferry' may not use CONFIG SET: the link works, keyferry cutover does not",
-      "all 3 masters: the snapshot is sent without a file",
-      "m1:1: a silent link is cut after 60 s",
+      "all 3 masters: the snapshot is sent without a file", "m1:1: a silent link is cut after 60 s",
       "m2:1, m3:1: a silent link is cut after 5 s"};
   EXPECT_EQ(texts, expected);
   facts.targets[0].info = "maxmemory:2500000\r\n" + facts.targets[0].info;

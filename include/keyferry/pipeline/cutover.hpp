@@ -58,8 +58,8 @@ class SourceFence {
   bool is_paused_ = false;
 };
 
-// Whatever may carry a fence, each reached by the first host of its address: `source` itself, or all
-// nodes of the cluster that it belongs to, replicas behind the masters.
+// Whatever may carry a fence, each reached by the first host of its address: `source` itself, or
+// all nodes of the cluster that it belongs to, replicas behind the masters.
 Task<Error> find_fenced(EndOptions source, std::vector<EndOptions>& nodes);
 // One node of a cluster, reached as `source` says.
 EndOptions node_of(const EndOptions& source, const Endpoint& node);

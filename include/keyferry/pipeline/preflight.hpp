@@ -37,8 +37,8 @@ struct SpoolFacts {
 struct PreflightFacts {
   ServerFacts source;                       // the server that was asked first
   std::vector<ServerFacts> source_masters;  // of a cluster that is read shard by shard: all of them
-  std::vector<ServerFacts> targets;  // every master, at least the one that was asked first
-  std::string target_file_problem;   // of a target that is a file; "" = it can be written
+  std::vector<ServerFacts> targets;         // every master, at least the one that was asked first
+  std::string target_file_problem;          // of a target that is a file; "" = it can be written
   bool target_is_cluster = false;
   std::size_t covered_slots = 0;  // of a cluster
   SpoolFacts spool;

@@ -1,6 +1,6 @@
 // The rules of filter, databases and transform applied to the events of a snapshot, one after the
-// other: what does not travel is left out with all that belongs to it, the rest gets its name at the
-// target. (The stream's batches go through Transform::apply as they are.) Executor thread only.
+// other: what does not travel is left out with all that belongs to it, the rest gets its name at
+// the target. (The stream's batches go through Transform::apply as they are.) Executor thread only.
 #pragma once
 
 #include <functional>
