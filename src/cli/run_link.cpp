@@ -144,6 +144,7 @@ int run_link(Options options) {
   mallopt(M_MMAP_THRESHOLD, heap_keep_bytes);
   mallopt(M_TRIM_THRESHOLD, heap_keep_bytes);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // `ulimit -f` is a disk that is full, no end
   name_instance(options);
   asio::io_context loop(1);
   StatusBoard board;

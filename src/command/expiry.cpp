@@ -1,6 +1,8 @@
 #include "keyferry/command/expiry.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -39,17 +41,34 @@ Place place_of_expiry(std::span<const ByteView> args) {
   return {};
 }
 
-}  // namespace
-
-bool put_off_expiry(std::span<const ByteView> args, Bytes& wire) {
-  const Place place = args.empty() ? Place() : place_of_expiry(args);
-  if (place.at == 0) return false;
+std::optional<std::int64_t> time_at(std::span<const ByteView> args, Place place) {
+  if (place.at == 0) return std::nullopt;
   const ByteView text = args[place.at];
   std::int64_t time = 0;
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), time);
+  if (ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return time;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> expiry_set_by(std::span<const ByteView> args) {
+  if (args.size() < 3) return std::nullopt;
+  Place place = place_of_expiry(args);
+  if (is_word(args[0], "HPEXPIREAT")) place = {2, false};
+  if (is_word(args[0], "HEXPIREAT")) place = {2, true};
+  const auto time = time_at(args, place);
+  if (!time || !place.in_seconds) return time;
+  constexpr std::int64_t seconds_max = std::numeric_limits<std::int64_t>::max() / 1000;
+  return std::clamp(*time, -seconds_max, seconds_max) * 1000;
+}
+
+bool put_off_expiry(std::span<const ByteView> args, Bytes& wire) {
+  const Place place = args.empty() ? Place() : place_of_expiry(args);
+  const auto time = time_at(args, place);
+  if (!time || is_put_off(*time)) return false;
   const std::int64_t by = place.in_seconds ? expiry_put_off_ms / 1000 : expiry_put_off_ms;
-  if (ec != std::errc() || end != text.data() + text.size() || is_put_off(time)) return false;
-  const std::string moved = std::to_string(time + by);
+  const std::string moved = std::to_string(*time + by);
   std::vector<ByteView> changed(args.begin(), args.end());
   changed[place.at] = moved;
   append_command(wire, std::span<const ByteView>(changed));

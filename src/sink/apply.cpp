@@ -77,6 +77,7 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
       error = co_await require_db(commands[at].db);
       last_db_ = commands[at].db;
     }
+    if (stream_void_) co_return Error();
     if (error) break;
     if (!cluster_ && commands[last].end <= applied_before_) {
       suspect_keys_of(plan, i, last);
@@ -87,7 +88,6 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
     if (command.group == GroupMark::none && is_flush_of_a_shard(command)) {
       dispatch(plan);
       error = co_await run_flush_of_a_shard(plan, i);
-      if (stream_void_) co_return Error();
     } else if (command.group == GroupMark::first) {
       error = plan_group(plan, i, last);
       i = last;
@@ -98,6 +98,7 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
     } else {
       error = plan_command(plan, command);
     }
+    if (stream_void_) co_return Error();  // meanwhile; what is planned belongs to nothing any more
   }
   const Batch& whole = *plan.cargo->batch;
   if (copies_ && whole.end >= copies_->at && !error) plan_copies(plan);

@@ -116,6 +116,7 @@ Task<Error> Claim::kill_predecessors_at(Endpoint node) {
     command = make_command({"CLIENT", "KILL", "ID", id});
     auto killed = co_await nodes_->call(node, std::move(command), limit);
     if (!killed) co_return killed.error();
+    if (killed->is_error()) co_return Error(Errc::refused_by_peer, "CLIENT KILL: " + killed->text);
   }
   co_return Error();
 }

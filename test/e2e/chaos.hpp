@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <iostream>
 
+#include <sys/resource.h>
+
 #include "link.hpp"
 #include "support/fault_proxy.hpp"
 
@@ -170,7 +172,7 @@ class Chaos {
   }
 
   void fault() {
-    switch (below(9)) {
+    switch (below(10)) {
       case 0:
         tell("kill -9");
         link_.process().kill9();
@@ -187,9 +189,20 @@ class Chaos {
       case 3:
         if (below(3) > 0) return fault();
         return fail_over_source();
+      case 4:
+        tell("disk is full");
+        allow_file_bytes(0);
+        pause(200, 1500);
+        return allow_file_bytes(RLIM_INFINITY);
       default:
         return target_.fault(random_, [this](const std::string& what) { tell(what); });
     }
+  }
+
+  // What the link writes to any file beyond so many bytes fails: the stream it keeps, its log.
+  void allow_file_bytes(rlim_t bytes) {
+    const rlimit limit{bytes, RLIM_INFINITY};
+    if (link_.is_running()) ::prlimit(link_.process().pid(), RLIMIT_FSIZE, &limit, nullptr);
   }
 
   void follow() {
@@ -396,8 +409,6 @@ class ThreeMasters {
       while (cluster_.migrate_keys(moved, to) > 0) {
       }
       cluster_.finish_move(moved, to);
-      // Moved faster, slots are claimed back by nodes that have not heard of it.
-      std::this_thread::sleep_for(Millis{250});
     }
   }
 

@@ -174,6 +174,32 @@ TEST(ExactlyOnce, KeysRenewedWhileTheTargetWasAwayAreHealed) {
   renew_during(Outage::at_target);
 }
 
+// A way of 300 ms is enough when the key had only 200 ms left.
+TEST(ExactlyOnce, KeysRenewedAtTheLastMomentAreHealed) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  FaultProxy to_target(target.host(), target.port());
+  RespClient client = source.client();
+  const auto renew = [&client](const std::string& ttl_ms) {
+    client.must({"HINCRBY", "session", "hits", "1"});
+    client.must({"PEXPIRE", "session", ttl_ms});
+  };
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), to_target.uri(), quick_lease);
+  wait_streaming(link);
+  renew("2000");
+  std::this_thread::sleep_for(Millis{1500});
+  to_target.delay(Direction::to_server, Millis{300});
+  std::this_thread::sleep_for(Millis{300});
+  renew("2000");
+  std::this_thread::sleep_for(Millis{400});
+  client.must({"PEXPIRE", "session", "100000"});
+  std::this_thread::sleep_for(Millis{1000});
+  to_target.delay(Direction::to_server, Millis{0});
+
+  expect_equal_after_drain(source, target, link);
+}
+
 TEST(ExactlyOnce, ATargetThatLostAcknowledgedWritesIsBroughtUpAgain) {
   RedisServer source = source_server();
   RedisServer target = source_server();
@@ -224,18 +250,23 @@ TEST(ExactlyOnce, ASecondInstanceIsRefusedAndAStandbyTakesOver) {
   RedisServer target = source_server();
   Keyferry first(KEYFERRY_BINARY);
   Keyferry second(KEYFERRY_BINARY);
-  first.run(source.uri(), target.uri(), quick_lease);
+  const std::chrono::seconds lease(2);
+  const std::vector<std::string> two_seconds = {"--set", "delivery.lease_s=2"};
+  first.run(source.uri(), target.uri(), two_seconds);
   wait_streaming(first);
-  second.run(source.uri(), target.uri(), quick_lease);
+  second.run(source.uri(), target.uri(), two_seconds);
   ASSERT_EQ(second.wait_exit(Millis{10000}).value_or(-1), 2) << second.output();
   EXPECT_NE(second.output().find("another instance runs this link"), std::string::npos);
 
-  second.run(source.uri(), target.uri(), with({"--standby"}));
+  second.run(source.uri(), target.uri(), {"--set", "delivery.lease_s=2", "--standby"});
   increment(source, "a", 100);
   first.process().kill9();
+  const auto died = std::chrono::steady_clock::now();
   increment(source, "a", 100);
 
   wait_streaming(second);
+  const auto took = std::chrono::steady_clock::now() - died;
+  EXPECT_LE(took, 2 * lease) << second.output();
   expect_equal_after_drain(source, target, second);
 }
 

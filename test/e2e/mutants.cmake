@@ -39,3 +39,15 @@ keyferry_mutant(fence
   EDITS sink/serial_gather.cpp "make_command({\"WATCH\", claim_.keys().fence})"
                                "make_command({\"WATCH\", claim_.keys().fence + \"x\"})"
         sink/claim.cpp "error = co_await kill_predecessors()" "static_cast<void>(0)")
+
+# The same three protections on a cluster, where each slot has its own record and nothing is watched.
+keyferry_mutant(cluster_skip
+  TEST ExactlyOnceCluster.BrokenTargetConnectionsRepeatNothing
+  EDITS sink/cluster_records.cpp "if (took_place) settle_doubt(slot, found)" "static_cast<void>(took_place)")
+keyferry_mutant(cluster_transaction
+  TEST ExactlyOnceCluster.KillNineLosesAndRepeatsNothing
+  EDITS sink/node_gather.cpp "append_record_command(record_, slot, state.transaction_end)"
+                             "append_record_command(record_, slot, state.recorded)")
+keyferry_mutant(cluster_fence
+  TEST ExactlyOnceCluster.BytesOfADeadInstanceThatArriveLateDoNothing
+  EDITS sink/claim.cpp "error = co_await kill_predecessors_at(masters[i])" "static_cast<void>(0)")

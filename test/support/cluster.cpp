@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <sstream>
 #include <stdexcept>
 
 namespace keyferry::test {
@@ -9,6 +10,20 @@ namespace keyferry::test {
 namespace {
 
 constexpr int slot_count = 16384;
+
+// The config epoch that `node` knows of the node `id`; "" while it does not know that.
+std::string config_epoch(const RedisServer& node, const std::string& id) {
+  std::istringstream lines(node.command({"CLUSTER", "NODES"}).text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    // id address flags master ping-sent pong-recv config-epoch ...
+    std::vector<std::string> field(7);
+    for (std::string& text : field)
+      fields >> text;
+    if (field[0] == id) return field[6];
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -129,6 +144,16 @@ void RedisCluster::finish_move(int slot, std::size_t to) {
     if (i != to && i != from && nodes_[i]->process().is_running())
       nodes_[i]->client().command(done);
   }
+  // A node that does not know the owner's new epoch yet believes the next old claim that it hears,
+  // and whoever is told that the slot was taken from him drops its keys.
+  const auto known = [this, to] {
+    const std::string epoch = config_epoch(*nodes_[to], ids_[to]);
+    return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+      return !node->process().is_running() || config_epoch(*node, ids_[to]) == epoch;
+    });
+  };
+  if (!wait_for(Millis{10000}, known))
+    throw std::runtime_error("not everyone knows of the move:\n" + nodes_[to]->log());
 }
 
 }  // namespace keyferry::test

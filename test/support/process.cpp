@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -205,13 +206,27 @@ bool can_bind(int port) {
   return bound;
 }
 
+// No other free_port(), in any process, gives out `port` before this process ends. The file stays
+// locked for that long.
+bool reserve(int port) {
+  const auto folder = std::filesystem::temp_directory_path() / "keyferry-test-ports";
+  std::filesystem::create_directories(folder);
+  const std::string file = (folder / std::to_string(port)).string();
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) throw std::runtime_error("cannot open " + file);
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+  ::close(fd);
+  return false;
+}
+
 }  // namespace
 
 std::uint16_t free_port() {
   static std::mt19937 random(std::random_device{}() ^ static_cast<unsigned>(::getpid()));
   for (int attempt = 0; attempt < 200; ++attempt) {
     const int port = 12000 + static_cast<int>(random() % 10000);
-    if (can_bind(port) && can_bind(port + 10000)) return static_cast<std::uint16_t>(port);
+    if (can_bind(port) && can_bind(port + 10000) && reserve(port))
+      return static_cast<std::uint16_t>(port);
   }
   throw std::runtime_error("no free port between 12000 and 22000");
 }

@@ -79,8 +79,8 @@ void write_file(const std::string& path, const std::string& text);
 std::string tail_of(const std::string& path, std::size_t lines = 30);
 
 // A TCP port of 127.0.0.1 that is free now, and so is port + 10000 (the cluster bus). Both are
-// below the kernel's range of outgoing ports, so no connection takes them by accident; another test
-// may, hence callers retry.
+// below the kernel's range of outgoing ports, so no connection takes them by accident. Given out
+// once, over all tests that run.
 std::uint16_t free_port();
 
 // Asks `condition` every few milliseconds until true; false after `limit`.

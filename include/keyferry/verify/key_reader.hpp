@@ -77,6 +77,7 @@ class KeyReader {
   Task<Error> ask_values();
   Task<Error> take_sizes(Node& node);
   Task<Error> take_values(Node& node);
+  Task<Error> ask_whether_all_exist(const KeyList& keys, bool& all);
   Task<Error> ask_facts(const KeyList& keys);
   Task<Error> take_facts(Node& node);
   Task<Error> next(Node& node, ReplyToken& token);
