@@ -204,6 +204,10 @@ std::string metrics_text(const Status& status) {
     if (one.scan) scan(*one.scan, out);
     if (one.verify.attempt > 0) verify(one.verify, out);
   }
+  if (!status.shards.empty() && status.verify.attempt > 0) {
+    out.shard(status);
+    verify(status.verify, out);
+  }
   return out.take();
 }
 

@@ -86,18 +86,19 @@ int check_command(const CommandLine& command_line, bool json) {
 
 namespace {
 
-// Of every master, when the source is a cluster.
+// Of every node, when the source is a cluster; one that cannot be reached does not keep the others
+// from it.
 Task<Error> lower_fences(const Options& options) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  std::vector<EndOptions> masters;
-  Error error = co_await find_masters(options.source, masters);
-  for (std::size_t i = 0; i < masters.size() && !error; ++i) {
-    SourceFence fence(executor, masters[i]);
-    error = co_await fence.open("");
+  std::vector<EndOptions> nodes;
+  Error first = co_await find_fenced(options.source, nodes);
+  for (const EndOptions& node : nodes) {
+    SourceFence fence(executor, node);
+    Error error = co_await fence.open("");
     if (!error) error = co_await fence.lower("0");
-    if (error) error = with_context("source " + fence.name(), std::move(error));
+    if (error && !first) first = with_context("source " + fence.name(), std::move(error));
   }
-  co_return error;
+  co_return first;
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ Task<Error> insist_on_rights(const Options& options, AnyLink& pipeline) {
   PreflightFacts facts;
   Error error = co_await gather_preflight(options, false, facts);
   if (error) co_return error;
-  if (facts.source.problem.empty() && must_scan(facts.source, options)) pipeline.scan();
+  if (facts.source.problem.empty() && must_scan(facts, options)) pipeline.scan();
   if (is_whole_cluster(facts.source, options)) pipeline.follow_cluster();
   for (const Finding& finding : judge_preflight(facts, options)) {
     if (!finding.is_fatal || finding.is_unreachable) continue;

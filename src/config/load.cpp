@@ -246,8 +246,8 @@ class Loader {
     }
     // Refused rather than not looked at.
     for (const auto& [name, origin] : origins_) {
-      constexpr std::array groups = {"filter.",        "databases.",     "transform.",
-                                     "limits.target_", "limits.source_", "source.mode"};
+      constexpr std::array groups = {"transform.script_file", "transform.decode", "limits.target_",
+                                     "limits.source_", "source.mode"};
       const bool is_of_server = std::any_of(
           groups.begin(), groups.end(), [&name](auto group) { return name.rfind(group, 0) == 0; });
       const OptionDef* def = find_option(name);

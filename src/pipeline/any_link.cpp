@@ -87,9 +87,9 @@ void AnyLink::resume() {
 }
 
 bool AnyLink::cut_over(const CutoverRequest& request) {
-  if (cluster_ && !scan_) log_warn("cutover: not with a cluster as the source");
-  if (scan_ || !replica_) return false;
-  return replica_->cut_over(request);
+  if (scan_) return false;
+  if (cluster_) return cluster_->cut_over(request);
+  return replica_ && replica_->cut_over(request);
 }
 
 void AnyLink::change_limits(const RateChange& change) {
@@ -100,8 +100,9 @@ void AnyLink::change_limits(const RateChange& change) {
 }
 
 bool AnyLink::verify(const VerifyPlan& plan) {
-  if (scan_ || !replica_) return false;
-  return replica_->verify(plan);
+  if (scan_) return false;
+  if (cluster_) return cluster_->verify(plan);
+  return replica_ && replica_->verify(plan);
 }
 
 bool AnyLink::reached_goal() const {

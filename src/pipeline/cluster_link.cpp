@@ -24,9 +24,13 @@ ClusterLink::ClusterLink(const asio::any_io_executor& executor, const Options& o
       board_(board),
       source_(executor, options.source),
       target_(executor, options.target),
+      comparison_(executor, options),
       scope_(executor),
       halt_(executor),
-      look_(executor) {}
+      look_(executor) {
+  comparison_.lag = [this] { return verify_lag(); };
+  comparison_.repair = [this](const KeyList& keys) { return heal_keys(keys); };
+}
 
 Task<Error> ClusterLink::run() {
   began_ = logged_at_ = Clock::now();
@@ -150,6 +154,7 @@ void ClusterLink::finish(Error error) {
     if (!shard->has_ended) shard->pipeline->stop();
   }
   if (claim_) claim_->stop();
+  comparison_.stop();
   source_.close();
   target_.close();
   halt_.notify();
@@ -235,6 +240,8 @@ void ClusterLink::publish(TimePoint now) {
   const bool is_doubtful = table_.doubtful.any();
   const auto status = std::make_shared<Status>(sum_of(std::move(all)));
   status->synced = status->synced && !is_doubtful;
+  status->cutover = cutover_;
+  status->verify = comparison_.summary();
   if (!has_shards) status->phase = Phase::connecting;
   if (finished_) status->phase = result_ ? Phase::failed : Phase::stopped;
   status->uptime_s = static_cast<double>(elapsed_ms(began_, now)) / 1000;

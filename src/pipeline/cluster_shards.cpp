@@ -111,7 +111,7 @@ void ClusterLink::start_shard(std::size_t entry, const ClusterShard& seen) {
   place_stream(one, seen);
   one.role.target.was_empty = table_.owns_target;
   one.role.may_end = [this] {
-    leaving_ = leaving_ || all_ready();
+    leaving_ = leaving_ || (all_ready() && is_verified());
     return leaving_;
   };
   one.role.may_full_sync = [this, &one] { return may_full_sync(one); };
@@ -136,6 +136,7 @@ Options ClusterLink::options_of(const ShardTable::Entry& entry, const ClusterSha
   out.delivery_link = link_of(options_) + "-" + entry.name;
   out.target.client_name = "keyferry-" + out.delivery_link + "-" + out.instance;
   out.target_before = TargetBefore::keep;
+  out.stop_verify = StopVerify::none;  // done for all together
   const auto count = static_cast<std::int64_t>(source_.view().shards.size());
   for (const auto limit : {&Options::limits_memory_max_bytes, &Options::spool_max_bytes,
                            &Options::limits_target_ops_per_s, &Options::limits_target_bytes_per_s,

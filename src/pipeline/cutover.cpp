@@ -2,6 +2,9 @@
 
 #include <charconv>
 
+#include <fmt/format.h>
+
+#include "keyferry/cluster/shards.hpp"
 #include "keyferry/pipeline/sink_status.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 
@@ -21,19 +24,42 @@ Task<Error> SourceFence::open(std::string replid) {
   if (!replid_.empty()) {
     auto at = co_await offset();
     if (!at) co_return at.error();
+    error = co_await must_hold();
+    if (error) co_return error;
   }
   // Its name before Redis 5.0 is the second one.
   for (const char* name : {"min-replicas-to-write", "min-slaves-to-write"}) {
-    Bytes get = make_command({"CONFIG", "GET", name});
-    auto reply = co_await connection_.call(std::move(get), call_limit);
-    if (!reply) co_return reply.error();
-    if (reply->is_error()) co_return Error(Errc::refused_by_peer, "CONFIG GET: " + reply->text);
-    if (reply->items.size() < 2) continue;
+    auto value = co_await setting(name);
+    if (!value) co_return value.error();
+    if (!*value) continue;
     setting_ = name;
-    replaced_ = reply->items[1].text;
+    replaced_ = **value;
     co_return Error();
   }
   co_return Error(Errc::refused_by_peer, "the source has no min-replicas-to-write");
+}
+
+Task<Result<std::optional<std::string>>> SourceFence::setting(const char* name) {
+  Bytes get = make_command({"CONFIG", "GET", name});
+  auto reply = co_await connection_.call(std::move(get), call_limit);
+  if (!reply) co_return reply.error();
+  if (reply->is_error()) co_return Error(Errc::refused_by_peer, "CONFIG GET: " + reply->text);
+  std::optional<std::string> value;
+  if (reply->items.size() >= 2) value = reply->items[1].text;
+  co_return value;
+}
+
+// A largest lag of 0 makes min-replicas-to-write void (Redis 2.8 to 8.4 replication.c,
+// refreshGoodSlavesCount).
+Task<Error> SourceFence::must_hold() {
+  for (const char* name : {"min-replicas-max-lag", "min-slaves-max-lag"}) {
+    auto value = co_await setting(name);
+    if (!value) co_return value.error();
+    if (*value == "0")
+      co_return Error(Errc::refused_by_peer,
+                      fmt::format("{0} is 0, so no fence would hold; CONFIG SET {0} 10", name));
+  }
+  co_return Error();
 }
 
 Task<Error> SourceFence::pause(Millis limit) {
@@ -90,30 +116,55 @@ Task<Error> SourceFence::must(Bytes command) {
   co_return Error();
 }
 
-Task<Error> find_masters(EndOptions source, std::vector<EndOptions>& masters) {
+EndOptions node_of(const EndOptions& source, const Endpoint& node) {
+  EndOptions out = source;
+  HostPort host;
+  host.host = node.host;
+  host.port = node.port;
+  out.uri.hosts.assign(1, host);
+  return out;
+}
+
+namespace {
+
+Task<Error> ask_for_nodes(EndOptions source, HostPort host, std::vector<EndOptions>& nodes) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   Connection connection(executor);
-  const HostPort host = source.uri.hosts.empty() ? HostPort() : source.uri.hosts.front();
   Error error = co_await connection.open(source, host, "cutover");
   if (error) co_return error;
   Bytes info = make_command({"INFO", "cluster"});
   auto reply = co_await connection.call(std::move(info), call_limit);
   if (!reply) co_return reply.error();
-  masters.assign(1, source);
+  nodes.assign(1, source);
   if (info_field(reply->text, "cluster_enabled") != "1") co_return Error();
-  Bytes ask = make_command({"CLUSTER", "SLOTS"});
-  auto slots = co_await connection.call(std::move(ask), call_limit);
-  if (!slots) co_return slots.error();
-  const auto map = parse_cluster_slots(*slots, connection.stream().remote_address());
-  if (!map) co_return map.error();
-  masters.clear();
-  for (const Endpoint& master : map->masters()) {
-    masters.push_back(source);
-    masters.back().uri.hosts.assign(1, HostPort());
-    masters.back().uri.hosts.front().host = master.host;
-    masters.back().uri.hosts.front().port = master.port;
+  Bytes ask = make_command({"CLUSTER", "NODES"});
+  auto text = co_await connection.call(std::move(ask), call_limit);
+  if (!text) co_return text.error();
+  if (text->is_error()) co_return Error(Errc::refused_by_peer, "CLUSTER NODES: " + text->text);
+  const auto view = parse_cluster_nodes(text->text, connection.stream().remote_address());
+  if (!view) co_return view.error();
+  nodes.clear();
+  for (const ClusterShard& shard : view->shards)
+    nodes.push_back(node_of(source, shard.master));
+  for (const ClusterShard& shard : view->shards) {
+    for (const Endpoint& replica : shard.replicas)
+      nodes.push_back(node_of(source, replica));
   }
   co_return Error();
+}
+
+}  // namespace
+
+Task<Error> find_fenced(EndOptions source, std::vector<EndOptions>& nodes) {
+  std::vector<HostPort> seeds = source.uri.hosts;
+  if (seeds.empty()) seeds.emplace_back();
+  if (!source.uri.sentinel_master.empty()) seeds.resize(1);
+  Error error;
+  for (const HostPort& seed : seeds) {
+    error = co_await ask_for_nodes(source, seed, nodes);
+    if (!error) break;
+  }
+  co_return error;
 }
 
 }  // namespace keyferry

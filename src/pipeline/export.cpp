@@ -11,6 +11,7 @@ constexpr std::int64_t intake_max_bytes = 2 * 1024 * 1024;
 constexpr std::size_t value_max_bytes = std::size_t{1} << 20;
 // What was taken lies in memory for at most so long, whatever the interval of syncs.
 constexpr std::int64_t write_interval_ms = 200;
+constexpr std::uint64_t doubts_told = 20;
 
 }  // namespace
 
@@ -72,6 +73,7 @@ Task<Error> Export::run() {
 }
 
 Task<Error> Export::open_ends() {
+  if (Error wrong = compile_rules()) co_return wrong;
   if (file_) {
     FileCheckRules rules;
     rules.until = parse_time(options_.source_aof_until);
@@ -173,6 +175,12 @@ Task<Error> Export::begin_snapshot(Intake::FullSync full_sync) {
   stream_db_ = 0;
   keys_total_ = 0;
   keys_before_ = sink_.stats().keys;
+  rules_.begin();
+  if (transform_.filter().is_active()) {
+    reader_->wants = [this](const rdb::Event& key) {
+      return rules_.wants(key, reader_->dialect());
+    };
+  }
   snapshot_began_ = Clock::now();
   co_return co_await sink_.begin_snapshot();
 }
@@ -195,7 +203,8 @@ Task<Error> Export::decode_snapshot(const Intake::Chunk& chunk) {
       stream_db_ = std::max(0, std::atoi(std::string(event.text).c_str()));
     snapshot_ended_ = event.kind == Kind::end;
     Error error;
-    if (options_.snapshot_enabled || event.kind == Kind::header) {
+    const bool travels = !transform_.is_active() || rules_.apply(event, reader_->dialect(), error);
+    if (travels && (options_.snapshot_enabled || event.kind == Kind::header)) {
       error = sink_.take(event, window_.view().substr(0, consumed), reader_->dialect(),
                          reader_->templates());
     }
@@ -258,10 +267,43 @@ Task<Error> Export::decode_stream(SlabRef slab, ByteView bytes, TimePoint receiv
   if (decoder_.take_getack(getack)) psync_.ack_now();
   if (const auto batch = decoder_.take()) {
     if (sink_.written_offset() >= sink_.synced_offset()) oldest_unwritten_ = received;
+    if (transform_.is_active()) {
+      transform_.apply(*batch);
+      error = judge_refusals(*batch);
+      if (error) co_return error;
+    }
     sink_.take(*batch);
   }
   if (decoder_.has_ended()) error = end_files();
   co_return error;
+}
+
+// Nothing in a file can be healed: what a rule tears apart is told, as with a target at least once.
+Error Export::compile_rules() {
+  Result<Transform> compiled = Transform::compile(options_);
+  if (!compiled) return compiled.error();
+  transform_ = std::move(*compiled);
+  transform_.owns_target = [] { return true; };
+  transform_.on_doubt = [this](std::int32_t db, ByteView key) {
+    if (++doubts_ > doubts_told) return;
+    log_warn(
+        "a command was left out of whose keys only some travel: key \"{}\" (database {}) may "
+        "differ from now on",
+        escaped(key), db);
+  };
+  return Error();
+}
+
+// What the rules make impossible (a name that two keys would share, a flush of a part).
+Error Export::judge_refusals(const Batch& batch) {
+  for (const Command& command : batch.commands) {
+    if (command.refusal == nullptr) continue;
+    const std::string what = fmt::format("the rules refuse {} ({})",
+                                         escaped(batch.args_of(command).front()), command.refusal);
+    if (options_.errors_policy == ErrorPolicy::stop) return Error(Errc::data_refused, what);
+    log_warn("left out: {}", what);
+  }
+  return Error();
 }
 
 Error Export::begin_file() {

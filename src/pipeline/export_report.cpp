@@ -65,7 +65,11 @@ void Export::publish(TimePoint now) {
   s.commands_per_s = commands_per_s_;
   s.bytes_per_s = bytes_per_s_;
   s.commands_applied = s.applied = sink.keys + sink.commands;
-  s.filtered = sink.filtered;
+  s.filtered = sink.filtered + transform_.filtered();
+  for (std::size_t i = 1; i < filter_reasons && transform_.is_active(); ++i) {
+    if (const std::uint64_t count = transform_.counts()[i])
+      s.filtered_by.push_back({to_string(static_cast<FilterReason>(i)), count});
+  }
   s.failed = sink.failed;
   s.reconnects = s.source_reconnects = source_.reconnects;
   s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;

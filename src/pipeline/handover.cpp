@@ -66,11 +66,14 @@ Task<Error> Handover::wait_for_lag() {
 
 // Everything that takes time and can be done before writes are held back.
 Task<Error> Handover::open_sources() {
+  Error changed = co_await judge_shape();
+  if (changed) co_return changed;
   for (const HandoverSource& source : link_.sources) {
     fences_.push_back(std::make_unique<SourceFence>(executor_, source.end));
     Error error = co_await fences_.back()->open(source.replid);
     if (error) co_return with_context("source " + fences_.back()->name(), std::move(error));
   }
+  co_await open_heirs();
   if (!request_.verify_sample) co_return Error();
   sample_ = std::make_unique<KeySample>(executor_, options_, *link_.rules, *link_.target);
   for (const HandoverSource& source : link_.sources) {
@@ -78,6 +81,24 @@ Task<Error> Handover::open_sources() {
     if (error) co_return with_context("sample", std::move(error));
   }
   co_return Error();
+}
+
+Task<Error> Handover::judge_shape() {
+  if (!link_.judge_shape) co_return Error();
+  co_return co_await link_.judge_shape();
+}
+
+Task<void> Handover::open_heirs() {
+  for (const EndOptions& end : link_.heirs) {
+    auto heir = std::make_unique<SourceFence>(executor_, end);
+    Error error = co_await heir->open("");
+    if (error) {
+      log_warn("cutover: a replica will not be fenced: source={} error=\"{}\"", heir->name(),
+               error.what);
+    } else {
+      heirs_.push_back(std::move(heir));
+    }
+  }
 }
 
 Task<Error> Handover::hold_back() {
@@ -163,8 +184,7 @@ Error Handover::judge_time() const {
 Task<Error> Handover::commit() {
   if (Error late = judge_time()) co_return late;
   if (link_.is_ending()) co_return ending();
-  link_.freeze();
-  Error error = co_await raise_fences();
+  Error error = co_await fence_sources();
   if (error) {
     co_await lower_fences();
     link_.thaw();
@@ -172,7 +192,23 @@ Task<Error> Handover::commit() {
   }
   status_.state = CutoverStatus::State::committed;
   hook_.settle();
+  co_await fence_heirs();
   co_return co_await switch_over();
+}
+
+// What got in before the fences because a pause ended early, or where nobody looked, is found out.
+Task<Error> Handover::fence_sources() {
+  Error error = co_await judge_shape();
+  if (!error) error = co_await raise_fences();
+  if (!error) error = co_await reach_sources();
+  if (!error) error = co_await judge_shape();
+  if (error) co_return error;
+  link_.freeze();
+  for (const auto& fence : fences_) {
+    error = co_await fence->end_clients();
+    if (error) co_return with_context(fence->name(), std::move(error));
+  }
+  co_return Error();
 }
 
 // All of them before the first client is ended, so that whoever comes again finds a fence.
@@ -182,11 +218,16 @@ Task<Error> Handover::raise_fences() {
     Error error = co_await fence->raise();
     if (error) co_return with_context(fence->name(), std::move(error));
   }
-  for (const auto& fence : fences_) {
-    Error error = co_await fence->end_clients();
-    if (error) co_return with_context(fence->name(), std::move(error));
-  }
   co_return Error();
+}
+
+Task<void> Handover::fence_heirs() {
+  for (const auto& heir : heirs_) {
+    Error error = co_await heir->raise();
+    if (error)
+      log_warn("cutover: a replica is not fenced: source={} error=\"{}\"", heir->name(),
+               error.what);
+  }
 }
 
 // Half a fence is none: clients go on at the source, and so do we.

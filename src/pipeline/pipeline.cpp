@@ -1,7 +1,6 @@
 #include "keyferry/pipeline/pipeline.hpp"
 
 #include "keyferry/base/log.hpp"
-#include "keyferry/verify/verifier.hpp"
 
 namespace keyferry {
 namespace {
@@ -30,7 +29,10 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
       halt_(executor),
       resumed_(executor),
       window_(budget_),
-      gate_(executor) {
+      gate_(executor),
+      comparison_(executor, options) {
+  comparison_.lag = [this] { return verify_lag(); };
+  comparison_.repair = [this](const KeyList& keys) { return heal_keys(keys); };
   if (options.source.uri.kind == Uri::Kind::file)
     file_.emplace(executor, options.source, budget_, intake_, source_);
 }
@@ -363,7 +365,7 @@ void Pipeline::finish(Error error) {
   if (kept_) kept_->close();
   psync_.stop();
   if (file_) file_->stop();
-  if (verifier_) verifier_->stop();
+  comparison_.stop();
   observer_.stop();
   sink_.stop();
   copier_.stop();

@@ -72,7 +72,8 @@ std::vector<Finding> PreflightJudge::run() {
   if (from_file) {
     source_file();
   } else {
-    reach(source(), "source");
+    for (const ServerFacts& one : sources())
+      reach(one, "source");
   }
   for (const ServerFacts& target : facts_.targets)
     reach(target, "target");
@@ -84,7 +85,7 @@ std::vector<Finding> PreflightJudge::run() {
   if (has_source) {
     source_role();
     source_mode();
-    rights(source(), "source", commands_needed_at_source(options_, must_scan(source(), options_)));
+    each_source(&PreflightJudge::source_rights);
   }
   if (has_targets) {
     target_role();
@@ -103,18 +104,7 @@ std::vector<Finding> PreflightJudge::run() {
     lossy_types();
     modules();
   }
-  if (has_source && must_scan(source(), options_)) {
-    notifications();
-    subscriber_buffer();
-    clock(source(), "source");
-  } else if (has_source) {
-    backlog();
-    output_buffer();
-    diskless();
-    repl_timeout();
-    replicas_counted();
-    clock(source(), "source");
-  }
+  if (has_source) each_source(&PreflightJudge::source_settings);
   for (const ServerFacts& target : facts_.targets) {
     if (target.problem.empty()) clock(target, "target");
   }
@@ -269,6 +259,13 @@ std::vector<NeededCommand> commands_needed_at_source(const Options& options, boo
           {"PSYNC", {options.source_psync_command, "?", "-1"}},
           {"CONFIG GET", {"CONFIG", "GET", "client-output-buffer-limit"}, false},
           {"CLIENT SETNAME", {"CLIENT", "SETNAME", "keyferry-check"}, false}};
+}
+
+std::vector<NeededCommand> commands_needed_for_cutover() {
+  return {{"CLIENT PAUSE", {"CLIENT", "PAUSE", "1", "WRITE"}, false},
+          {"CLIENT UNPAUSE", {"CLIENT", "UNPAUSE"}, false},
+          {"CLIENT KILL", {"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"}, false},
+          {"CONFIG SET", {"CONFIG", "SET", "min-replicas-to-write", "0"}, false}};
 }
 
 std::vector<NeededCommand> commands_needed_at_target(const Options& options, bool is_cluster) {

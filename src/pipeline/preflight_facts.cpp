@@ -175,27 +175,33 @@ Task<void> gather_source_at(const Options& options, HostPort host, bool measure_
   std::vector<NeededCommand> needed = commands_needed_at_source(options, false);
   for (NeededCommand& one : commands_needed_at_source(options, true))
     needed.push_back(std::move(one));
+  for (NeededCommand& one : commands_needed_for_cutover())
+    needed.push_back(std::move(one));
   if (!error) error = co_await interview.ask_all(needed);
   if (!error && measure_writes) error = co_await interview.writes();
   facts.problem = error.what;
 }
 
-// Of a cluster any node will do.
-Task<void> gather_source(const Options& options, bool measure_writes, ServerFacts& facts) {
+// Of a cluster any node will do: `answered` says which did.
+Task<void> gather_source(const Options& options, bool measure_writes, ServerFacts& facts,
+                         HostPort& answered) {
   std::vector<HostPort> seeds = options.source.uri.hosts;
   if (seeds.empty()) seeds.emplace_back();
   if (!options.source.uri.sentinel_master.empty()) seeds.resize(1);
+  answered = seeds.front();
   co_await gather_source_at(options, seeds.front(), measure_writes, facts);
   for (std::size_t i = 1; i < seeds.size() && !facts.problem.empty(); ++i) {
     ServerFacts other;
-    co_await gather_source_at(options, seeds[i], measure_writes, other);
-    if (is_whole_cluster(other, options)) facts = std::move(other);
+    co_await gather_source_at(options, seeds[i], false, other);
+    if (!is_whole_cluster(other, options)) continue;
+    facts = std::move(other);
+    answered = seeds[i];
   }
 }
 
-// The masters of the cluster that `interview` has reached; none when it does not tell.
+// The masters of the cluster that `interview` has reached, and how many slots they cover.
 Task<Error> read_masters(Interview& interview, const EndOptions& options, const HostPort& asked,
-                         PreflightFacts& facts, std::vector<Endpoint>& masters) {
+                         std::size_t& covered_slots, std::vector<Endpoint>& masters) {
   auto reply = co_await interview.ask("CLUSTER SHARDS");
   if (!reply) co_return reply.error();
   const bool has_shards = !reply->is_error();  // Redis >= 7.0
@@ -207,9 +213,39 @@ Task<Error> read_masters(Interview& interview, const EndOptions& options, const 
   auto map = has_shards ? parse_cluster_shards(*reply, asked.host, options.uri.tls)
                         : parse_cluster_slots(*reply, asked.host);
   if (!map) co_return map.error();
-  facts.covered_slots = map->covered_slots();
+  covered_slots = map->covered_slots();
   masters = map->masters();
   co_return Error();
+}
+
+Task<Error> gather_master(const Options& options, HostPort host, bool measure_writes,
+                          ServerFacts& facts) {
+  co_await gather_source_at(options, std::move(host), measure_writes, facts);
+  co_return Error();
+}
+
+// Every master of the source, all at once: each may have settings and users of its own.
+Task<void> gather_source_masters(const Options& options, HostPort host, bool measure_writes,
+                                 PreflightFacts& facts) {
+  if (!is_whole_cluster(facts.source, options)) co_return;
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  ServerFacts asked;
+  Interview interview(executor, options.source, asked);
+  std::size_t covered_slots = 0;
+  std::vector<Endpoint> masters;
+  Error error = co_await interview.open(host);
+  if (!error)
+    error = co_await read_masters(interview, options.source, host, covered_slots, masters);
+  if (error) facts.source.problem = error.what;
+  facts.source_masters.assign(masters.size(), ServerFacts());
+  Scope scope(executor);
+  for (std::size_t i = 0; i < masters.size(); ++i) {
+    HostPort master;
+    master.host = masters[i].host;
+    master.port = masters[i].port;
+    scope.spawn(gather_master(options, std::move(master), measure_writes, facts.source_masters[i]));
+  }
+  error = co_await scope.join();
 }
 
 Task<void> gather_target(const Options& options, PreflightFacts& facts) {
@@ -228,7 +264,7 @@ Task<void> gather_target(const Options& options, PreflightFacts& facts) {
     facts.target_is_cluster = facts.targets.front().identity.is_cluster &&
                               options.target.topology != Topology::standalone;
     if (facts.target_is_cluster) {
-      error = co_await read_masters(interview, options.target, seed, facts, masters);
+      error = co_await read_masters(interview, options.target, seed, facts.covered_slots, masters);
     } else {
       const std::vector<NeededCommand> needed = commands_needed_at_target(options, false);
       error = co_await interview.ask_all(needed);
@@ -288,7 +324,9 @@ Task<Error> gather_preflight(const Options& options, bool measure_writes, Prefli
   if (options.source.uri.kind == Uri::Kind::file) {
     look_at_files(options, facts.source);
   } else {
-    co_await gather_source(options, measure_writes, facts.source);
+    HostPort answered;
+    co_await gather_source(options, measure_writes, facts.source, answered);
+    co_await gather_source_masters(options, answered, measure_writes, facts);
   }
   if (options.target.uri.kind == Uri::Kind::file) {
     facts.target_file_problem = FileSink(options).open().what;

@@ -1,4 +1,6 @@
 // The rules about a source that is scanned.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "keyferry/pipeline/observer.hpp"
@@ -7,13 +9,18 @@
 
 namespace keyferry {
 
-bool must_scan(const ServerFacts& source, const Options& options) {
+bool must_scan(const PreflightFacts& facts, const Options& options) {
   if (options.source_mode != SourceMode::automatic) return options.source_mode == SourceMode::scan;
-  return source.denied && (source.denied->contains("PSYNC") || source.denied->contains("REPLCONF"));
+  const auto forbids = [](const ServerFacts& source) {
+    return source.denied &&
+           (source.denied->contains("PSYNC") || source.denied->contains("REPLCONF"));
+  };
+  return forbids(facts.source) ||
+         std::any_of(facts.source_masters.begin(), facts.source_masters.end(), forbids);
 }
 
 void PreflightJudge::source_mode() {
-  if (!must_scan(source(), options_)) return;
+  if (!must_scan(facts_, options_)) return;
   if (options_.source_mode == SourceMode::scan)
     return ok("source.mode", "the source is scanned, and followed by keyspace events");
   warn("source.mode",

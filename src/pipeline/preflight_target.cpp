@@ -22,14 +22,15 @@ bool has_field_ttls(const ServerIdentity& identity) {
 
 void PreflightJudge::same_server() {
   for (const ServerFacts& target : facts_.targets) {
-    const ServerIdentity& a = source().identity;
-    const ServerIdentity& b = target.identity;
-    const bool same = !a.run_id.empty() && a.run_id == b.run_id;
-    const bool same_history = !a.replid.empty() && a.replid == b.replid;
-    if (!same && !same_history) continue;
-    return fail("target.other_server",
-                target.address + (same ? " is the source itself" : " shares the source's history"),
-                "give another target");
+    for (const ServerFacts& from : sources()) {
+      const ServerIdentity& a = from.identity;
+      const ServerIdentity& b = target.identity;
+      const bool same = !a.run_id.empty() && a.run_id == b.run_id;
+      const bool same_history = !a.replid.empty() && a.replid == b.replid;
+      if (!same && !same_history) continue;
+      const char* const what = same ? " is the source itself" : " shares the source's history";
+      return fail("target.other_server", target.address + what, "give another target");
+    }
   }
   ok("target.other_server", "source and target are different servers");
 }
@@ -80,7 +81,9 @@ void PreflightJudge::emptiness() {
 }
 
 void PreflightJudge::memory() {
-  const std::int64_t needed = info_int(source(), "used_memory");
+  std::int64_t needed = 0;
+  for (const ServerFacts& from : sources())
+    needed += info_int(from, "used_memory");
   std::int64_t room = 0;
   bool has_limit = true;
   std::int64_t machine = 0;

@@ -56,7 +56,7 @@ void Pipeline::publish(TimePoint now) {
   s.snapshot_bytes_done = reader_ ? reader_->offset() : 0;
   s.snapshot_bytes_total = full_sync_.frame ? full_sync_.frame->length : std::nullopt;
   if (in_snapshot_ && keys_total_ > 0 && s.snapshot_keys_done > 0) {
-    const double done = static_cast<double>(s.snapshot_keys_done + snapshot_filtered_);
+    const double done = static_cast<double>(s.snapshot_keys_done + rules_.left_out());
     const double left = std::max(0.0, static_cast<double>(keys_total_) - done);
     s.snapshot_eta_s = left * static_cast<double>(elapsed_ms(snapshot_began_, now)) / 1000 / done;
   }
@@ -82,7 +82,7 @@ void Pipeline::publish(TimePoint now) {
   s.source_reconnects = source_.reconnects;
   s.reconnects = s.source_reconnects + s.target_reconnects;
   s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;
-  s.verify = verify_summary();
+  s.verify = comparison_.summary();
   s.suspect_keys = sink_.suspects().size();
   s.source_bytes = source_.source_bytes;
   s.apply_latency = latency_;

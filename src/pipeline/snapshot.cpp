@@ -71,11 +71,11 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   const bool through_files = options_.spool_enabled && !transform_.has_script();
   reader_->limit_elements(through_files ? memory / file_share : held, held);
   if (transform_.filter().is_active())
-    reader_->wants = [this](const rdb::Event& key) { return admits(key, std::nullopt); };
+    reader_->wants = [this](const rdb::Event& key) {
+      return rules_.wants(key, reader_->dialect());
+    };
   entered_.reset();
-  names_.clear();
-  names_full_ = leaving_out_ = false;
-  snapshot_filtered_ = 0;
+  rules_.begin();
   window_.clear();
   stream_db_ = 0;
   keys_total_ = 0;
@@ -106,7 +106,7 @@ Task<Error> Pipeline::decode_snapshot(const Intake::Chunk& chunk) {
     }
     if (event.expire_ms && puts_off_expiry()) *event.expire_ms += expiry_put_off_ms;
     Error error;
-    if (transform_.is_active() && !apply_rules(event, error)) {
+    if (transform_.is_active() && !rules_.apply(event, reader_->dialect(), error)) {
       window_.consume(consumed);
       if (error) co_return error;
       continue;

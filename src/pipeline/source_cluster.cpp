@@ -82,12 +82,17 @@ Task<Result<SourceCluster::Reading>> SourceCluster::read_offset(Endpoint node) {
   co_return out;
 }
 
-Task<bool> SourceCluster::serves(Endpoint node, ShardSlots slots) {
+Task<Result<ClusterView>> SourceCluster::view_of(Endpoint node) {
   Bytes command = make_command({"CLUSTER", "NODES"});
   const Millis limit(std::min(options_.connect_timeout_ms, answer_max_ms));
   auto reply = co_await readers_.call(node, std::move(command), limit);
-  if (!reply || reply->is_error()) co_return false;
-  const auto view = parse_cluster_nodes(reply->text, node.host);
+  if (!reply) co_return reply.error();
+  if (reply->is_error()) co_return Error(Errc::refused_by_peer, "CLUSTER NODES: " + reply->text);
+  co_return parse_cluster_nodes(reply->text, node.host);
+}
+
+Task<bool> SourceCluster::serves(Endpoint node, ShardSlots slots) {
+  const auto view = co_await view_of(node);
   for (std::size_t i = 0; view && i < view->shards.size(); ++i) {
     const ClusterShard& shard = view->shards[i];
     if (shard.master == node) co_return (slots & ~shard.slots).none();

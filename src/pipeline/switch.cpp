@@ -52,4 +52,9 @@ Task<Error> Pipeline::carry_over(CutoverRequest request) {
   co_return Error();
 }
 
+void Pipeline::end_handed_over() {
+  reached_goal_ = true;
+  finish(Error());
+}
+
 }  // namespace keyferry

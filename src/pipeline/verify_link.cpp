@@ -3,7 +3,7 @@
 // behind.
 #include "keyferry/base/log.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
-#include "keyferry/verify/verifier.hpp"
+#include "keyferry/source/key_list.hpp"
 
 namespace keyferry {
 namespace {
@@ -16,37 +16,10 @@ constexpr std::int64_t heal_limit_ms = 60'000;
 }  // namespace
 
 bool Pipeline::verify(const VerifyPlan& plan) {
-  if (verifier_ || finished_ || draining_ || file_ || !in_stream_) return false;
-  verifier_ = std::make_unique<Verifier>(executor_, options_, plan);
-  verifier_->lag = [this] { return verify_lag(); };
-  verifier_->repair = [this](const KeyList& keys) { return heal_keys(keys); };
-  verifier_->on_difference = [](const std::string& line) { log_debug("verify: {}", line); };
-  ++verified_.attempt;
-  log_info("comparing both ends: level={} part={} repair={} repair_extra={}", to_string(plan.level),
-           plan.part, plan.repair, plan.repair_extra);
-  scope_.spawn(run_verify());
+  if (comparison_.is_running() || finished_ || draining_ || file_ || !in_stream_) return false;
+  comparison_.begin(plan);
+  scope_.spawn(comparison_.run());
   return true;
-}
-
-// How it ends is in the status; a comparison that breaks off does not end the link.
-Task<Error> Pipeline::run_verify() {
-  Error error = co_await verifier_->run();
-  const std::uint64_t attempt = verified_.attempt;
-  verified_ = verifier_->summary();
-  verified_.attempt = attempt;
-  verifier_.reset();
-  if (error) {
-    log_warn("the comparison broke off: {}", error.what);
-  } else {
-    log_info("both ends were compared: {}", summary_json(verified_));
-  }
-  co_return Error();
-}
-
-VerifySummary Pipeline::verify_summary() const {
-  VerifySummary out = verifier_ ? verifier_->summary() : verified_;
-  out.attempt = verified_.attempt;
-  return out;
 }
 
 std::optional<Millis> Pipeline::verify_lag() const {
@@ -69,20 +42,18 @@ Task<Error> Pipeline::heal_keys(const KeyList& keys) {
 
 // stop.verify: whether the link may say that it is done.
 bool Pipeline::is_verified() {
-  if (options_.stop_verify == StopVerify::none || verifier_) return !verifier_;
-  if (!std::exchange(verified_at_end_, true)) {
-    VerifyPlan plan = plan_of(options_);
-    plan.level = VerifyLevel::digest;
-    plan.part = options_.stop_verify == StopVerify::sample ? 0.01 : 1;
-    return !verify(plan);
+  switch (comparison_.at_end()) {
+    case Comparison::Verdict::equal:
+      return true;
+    case Comparison::Verdict::running:
+      return false;
+    case Comparison::Verdict::must_begin:
+      return !verify(comparison_.plan_at_end());
+    case Comparison::Verdict::different:
+      finish(comparison_.problem());
+      return false;
   }
-  if (!verified_.is_equal()) {
-    finish(Error(Errc::data_refused,
-                 fmt::format("stop.verify: {}", verified_.problem.empty() ? summary_json(verified_)
-                                                                          : verified_.problem)));
-    return false;
-  }
-  return true;
+  return false;
 }
 
 }  // namespace keyferry

@@ -286,6 +286,10 @@ bool FileDump::is_wanted(const Batch& batch, const Command& command) const {
 
 void FileDump::take(const Batch& batch, std::int64_t now_s, Bytes& out) {
   for (const Command& command : batch.commands) {
+    if (command.refusal != nullptr) {
+      ++stats_.failed;
+      continue;
+    }
     if (!is_wanted(batch, command)) {
       ++stats_.filtered;
       continue;

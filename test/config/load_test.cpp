@@ -349,9 +349,11 @@ TEST_F(LoadOptions, RefusesWhatATargetFileDoesNotKnow) {
   flags_.target = "file:///tmp/out.rdb";
   EXPECT_EQ(problems(), "");
 
-  flags_.set = {"filter.block.keys=[a]", "limits.target_ops_per_s=5", "source.mode=auto"};
+  flags_.set = {"filter.block.keys=[a]", "transform.decode=true", "limits.target_ops_per_s=5",
+                "source.mode=auto"};
   const std::string found = problems();
-  EXPECT_NE(found.find("filter.block.keys: it has no effect on a target file yet"),
+  EXPECT_EQ(found.find("filter.block.keys"), std::string::npos) << found;
+  EXPECT_NE(found.find("transform.decode: it has no effect on a target file yet"),
             std::string::npos)
       << found;
   EXPECT_NE(found.find("limits.target_ops_per_s: it has"), std::string::npos) << found;

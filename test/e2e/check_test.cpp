@@ -141,6 +141,27 @@ TEST(Check, LooksAtEveryMasterOfACluster) {
   EXPECT_EQ(broken.verdict("spool"), "fail") << broken.output;
 }
 
+TEST(Check, LooksAtEveryMasterOfASourceCluster) {
+  RedisCluster source;
+  RedisServer target = source_server();
+  const CheckOutcome whole = check(source.node(1).uri(), target.uri());
+  EXPECT_EQ(whole.code, 0) << whole.output;
+  EXPECT_EQ(whole.text("source.cutover"), "all 3 masters: 'default' may do what a cutover takes");
+
+  source.node(2).command({"ACL", "SETUSER", "default", "-client|pause", "-config|set"});
+  const CheckOutcome one = check(source.node(1).uri(), target.uri());
+  EXPECT_EQ(one.code, 0) << one.output;
+  EXPECT_NE(one.output.find(source.node(2).address() +
+                            ": 'default' may not use CLIENT PAUSE, CONFIG SET"),
+            std::string::npos)
+      << one.output;
+  EXPECT_NE(one.output.find("ACL SETUSER default +client|pause +config|set"), std::string::npos)
+      << one.output;
+
+  source.node(0).command({"ACL", "SETUSER", "default", "-replconf"});
+  EXPECT_EQ(check(source.node(1).uri(), target.uri(), {"--set", "source.mode=psync"}).code, 1);
+}
+
 TEST(Check, ComparesVersionsAndSaysWhatOldOnesCannotTell) {
   const ServerRelease old = release("redis-6.0");
   const ServerRelease young = release("redis-8.0");

@@ -1,4 +1,5 @@
 // Files as a target: what real servers and redis-cli make of them is compared with the source.
+#include <csignal>
 #include <filesystem>
 
 #include "link.hpp"
@@ -239,6 +240,107 @@ TEST(JsonFile, HoldsOneObjectPerKeyAndCommandAndEveryByte) {
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
   }
   shell("python3 -c 'import json,sys; [json.loads(l) for l in open(\"" + file + "\")]'");
+}
+
+// --- filter and mapping
+
+// What a link with the same rules brings to a server.
+TEST(FileRules, HoldInEveryFormatAsTheyDoAtAServer) {
+  const std::vector<std::string> rules = {"--set", "filter.block.prefixes=[\"tmp:\"]",
+                                          "--set", "filter.block.types=[zset]",
+                                          "--set", "databases.map={1: 5}",
+                                          "--set", "transform.key_prefix.replace={\"a:\": \"b:\"}",
+                                          "--set", "transform.ttl=+1h"};
+  RedisServer source = source_server();
+  RespClient client = source.client();
+  const auto write = [&client](const std::string& n) {
+    for (const char* db : {"0", "1"}) {
+      client.must({"SELECT", db});
+      client.must({"SET", "a:" + n, "1", "EX", "5000"});
+      client.must({"RPUSH", "list:" + n, std::string(70000, 'l'), "x"});
+      client.must({"SET", "tmp:" + n, "1"});
+      client.must({"ZADD", "z:" + n, "1", "m"});
+      client.must({"MSET", "tmp:" + n, "2", "a:m" + n, "2"});
+      client.must({"INCR", "a:count"});
+    }
+  };
+  write("1");
+  for (int i = 0; i < 300; ++i)  // in pieces
+    client.must({"RPUSH", "long", std::string(10000, 'x')});
+  RedisServer server = source_server();
+  const std::string folder = source.directory();
+  Keyferry to_server(KEYFERRY_BINARY);
+  Keyferry to_resp(KEYFERRY_BINARY);
+  Keyferry to_manifest(KEYFERRY_BINARY);
+  Keyferry to_rdb(KEYFERRY_BINARY);
+  to_server.run(source.uri(), server.uri(), rules);
+  to_resp.run(source.uri(), "file://" + folder + "/x.resp", rules);
+  to_manifest.run(source.uri(), "file://" + folder + "/x.manifest", rules);
+  for (Keyferry* link : {&to_server, &to_resp, &to_manifest})
+    wait_streaming(*link);
+  write("2");
+  write("1");
+  for (Keyferry* link : {&to_server, &to_resp, &to_manifest})
+    drain(*link);
+  EXPECT_EQ(run_to_end(to_rdb, source.uri(), "file://" + folder + "/x.rdb", rules), 0)
+      << to_rdb.output();
+
+  EXPECT_EQ(server.client().must({"EXISTS", "b:1", "b:2", "list:2", "a:1"}).integer, 3);
+  RespClient mapped = server.client();
+  mapped.must({"SELECT", "5"});
+  EXPECT_EQ(mapped.must({"EXISTS", "b:1", "long", "tmp:1", "z:1"}).integer, 2);
+  for (const char* file : {"/x.resp", "/x.manifest", "/x.rdb"}) {
+    RedisServer loaded = source_server();
+    Keyferry load(KEYFERRY_BINARY);
+    EXPECT_EQ(run_to_end(load, "file://" + folder + file, loaded.uri(),
+                         {"--set", "delivery.mode=at_least_once"}),
+              0)
+        << load.output();
+    EXPECT_EQ(describe(compare(loaded, server)), "") << file;
+  }
+}
+
+// --- the source has lost what comes next
+
+// Lets the source write more than it remembers while nobody reads.
+void lose_history(RedisServer& source, Keyferry& link) {
+  kill(link.process().pid(), SIGSTOP);
+  source.command({"CLIENT", "KILL", "TYPE", "replica"});
+  source.command({"DEL", "gone"});
+  RespClient client = source.client();
+  for (int i = 0; i < 200; ++i)
+    client.must({"SET", "big:" + std::to_string(i), std::string(10000, 'b')});
+  kill(link.process().pid(), SIGCONT);
+  ASSERT_TRUE(link.wait_status("counters.full_resyncs", "1", Millis{20000})) << link.output();
+  wait_streaming(link);
+}
+
+TEST(AnotherFullSync, LeavesFilesThatCanBeRestored) {
+  for (const char* file : {"/x.resp", "/x.manifest"}) {
+    RedisServer source = source_server({"--repl-backlog-size", "16kb"});
+    const std::string folder = source.directory();
+    Keyferry link(KEYFERRY_BINARY);
+    source.command({"SET", "gone", "1"});
+    link.run(source.uri(), "file://" + folder + file,
+             {"--set", "target.file.fsync_interval_ms=50"});
+    wait_streaming(link);
+    source.command({"INCR", "n"});
+    ASSERT_TRUE(link.wait_status("lag.bytes", "0", Millis{10000})) << link.output();
+    lose_history(source, link);
+    source.command({"INCR", "n"});
+    drain(link);
+
+    RedisServer now = source_server();
+    Keyferry load(KEYFERRY_BINARY);
+    EXPECT_EQ(run_to_end(load, "file://" + folder + file, now.uri()), 0) << load.output();
+    EXPECT_EQ(describe(compare(source, now)), "") << link.output();
+    if (std::string(file) == "/x.resp") continue;
+    RedisServer older = source_server();
+    EXPECT_EQ(run_to_end(load, "file://" + folder + "/x.1.manifest", older.uri()), 0)
+        << load.output();
+    EXPECT_EQ(older.command({"GET", "n"}).text, "1");
+    EXPECT_EQ(older.command({"GET", "gone"}).text, "1");
+  }
 }
 
 // --- .manifest: a continuous backup

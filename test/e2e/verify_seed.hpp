@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "e2e/link.hpp"
+#include "support/keyspace.hpp"
 
 namespace keyferry::test {
 
@@ -16,7 +17,7 @@ using Seeded = std::map<std::string, std::string>;
 // Sends commands in pipelines of a bounded length; an error reply is a test failure.
 class Sender {
  public:
-  explicit Sender(const RedisServer& server) : client_(server.client(Millis{60000})) {}
+  explicit Sender(const Endpoint& end) : space_(end, Millis{60000}) {}
   ~Sender() { flush(); }
 
   void send(Args command) {
@@ -24,13 +25,13 @@ class Sender {
     if (waiting_.size() == 2000) flush();
   }
   void flush() {
-    for (const Reply& reply : client_.pipeline(waiting_))
+    for (const Reply& reply : space_.pipeline(waiting_))
       EXPECT_FALSE(reply.is_error()) << reply.text;
     waiting_.clear();
   }
 
  private:
-  RespClient client_;
+  Keyspace space_;
   std::vector<Args> waiting_;
 };
 
@@ -44,7 +45,7 @@ inline std::string fixed_name(std::size_t i) {
 }
 
 // `length` elements each; some of them expire, in a day.
-inline void fill_fixed(const RedisServer& source, std::size_t count, int length = 6) {
+inline void fill_fixed(const Endpoint& source, std::size_t count, int length = 6) {
   Sender to(source);
   for (std::size_t i = 0; i < count; ++i) {
     const std::string key = fixed_name(i);
@@ -104,7 +105,7 @@ inline void change_value(Sender& target, std::size_t i, std::size_t way) {
 }
 
 // `count` differences, spread over the fixed keys, of every kind.
-inline Seeded seed_differences(const RedisServer& target, std::size_t fixed, std::size_t count) {
+inline Seeded seed_differences(const Endpoint& target, std::size_t fixed, std::size_t count) {
   Seeded seeded;
   Sender to(target);
   for (std::size_t d = 0; d < count; ++d) {

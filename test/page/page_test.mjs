@@ -65,6 +65,7 @@ async function follows_a_link(browser, source, target) {
   writeFileSync(work + "/token", "sesame\n");
   const link = await keyferry(binary, work, source, target,
       ["--set", "http.token_file=" + work + "/token", "--set", "errors.policy=skip", "--set", "errors.dead_letter_file=" + work + "/dead.resp"]);
+  link.target = target;
   const page = await browser.newPage({ viewport: { width: 1180, height: 960 } });
   page.origin = link.url;
   const complaints = complaints_of(page);
@@ -160,6 +161,29 @@ async function uses_buttons(page, link) {
   await press(page, "yes");
   await until("resume works", async () => /^(In sync|Following|Catching)/.test(await text(page, "headline")));
   await limits(page, link);
+  await compares(page, link);
+}
+
+// A difference behind the link's back: found, and mended only when that is asked for.
+async function compares(page, link) {
+  const last = async () => (await (await fetch(link.url + "status")).json()).verify || {};
+  await link.target.ask("SET", "only the target has this", "1");
+  await press(page, "verify");
+  assert.ok(await page.locator("#repair").isVisible() && !await page.locator("#sample-row").isVisible());
+  await page.screenshot({ path: shots + "/compare.png" });
+  await press(page, "yes");
+  await until("a comparison is offered again when it is over", async () => (await last()).attempt === 1 && !(await last()).running
+      && await page.locator("#verify").isEnabled(), 90);
+  await until("a difference is shown", async () => /^Comparison 1, level digest: DIFFERENT, [\d,]+ keys, [1-9]\d* different, 0 repaired$/
+      .test(await text(page, "compared")) || await text(page, "compared"));
+  await press(page, "verify");
+  assert.ok(!await page.locator("#repair_extra").isChecked());
+  await page.locator("#repair").check();
+  await page.locator("#repair_extra").check();
+  await press(page, "yes");
+  await until("and mended when that is asked for", async () => (await last()).attempt === 2 && (await last()).equal === true
+      && /^Comparison 2, level digest: equal/.test(await text(page, "compared")) || await text(page, "compared"), 90);
+  assert.match(await link.target.ask("EXISTS", "only the target has this"), /^:0/);
 }
 
 async function limits(page, link) {

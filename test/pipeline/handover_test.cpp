@@ -10,6 +10,7 @@ namespace keyferry {
 namespace {
 
 using test::RedisServer;
+using test::Reply;
 using State = CutoverStatus::State;
 
 // Two masters, and a link that has always applied everything.
@@ -22,6 +23,11 @@ struct Ends {
   int thawed = 0;
   std::optional<std::int64_t> lag = 0;
   std::string user_of_b;
+  std::vector<EndOptions> heirs;
+  int shape_changes_at = 0;  // the how many-th look at it finds it changed
+  int looks = 0;
+  std::function<void()> at_a_look = [] {};
+  std::map<std::string, Offset> asked;  // the last offset of each that was asked for
   std::function<void()> in_the_pause = [] {};
 
   HandoverSource source(const RedisServer& server, const std::string& user) {
@@ -30,15 +36,23 @@ struct Ends {
     out.end.uri = parse_uri("redis://" + login + server.address()).value();
     out.replid = server.info("master_replid");
     out.lag_bytes = [this](TimePoint) { return lag; };
-    out.has_applied = [this](Offset) {
+    out.has_applied = [this, name = server.address()](Offset offset) {
+      asked[name] = offset;
       in_the_pause();
       return true;
     };
     return out;
   }
+  Task<Error> look_at_shape() {
+    at_a_look();
+    const bool has_changed = ++looks == shape_changes_at;
+    co_return has_changed ? Error(Errc::unreachable, "the cluster changes") : Error();
+  }
   Error hand_over() {
     HandoverLink link;
     link.sources = {source(a, ""), source(b, user_of_b)};
+    link.heirs = heirs;
+    link.judge_shape = [this] { return look_at_shape(); };
     link.is_ending = [] { return false; };
     link.freeze = [this] { ++frozen; };
     link.thaw = [this] { ++thawed; };
@@ -145,7 +159,7 @@ TEST(Handover, TakesTheFenceBackWhenOneCannotBeFenced) {
 
   EXPECT_NE(error.what.find("fence: " + ends.b.address()), std::string::npos) << error.what;
   EXPECT_EQ(ends.status.state, State::failed);
-  EXPECT_EQ(ends.frozen, 1);
+  EXPECT_EQ(ends.frozen, 0);
   EXPECT_EQ(ends.thawed, 1);
   EXPECT_EQ(ends.a.command({"CONFIG", "GET", "min-replicas-to-write"}).items.at(1).text, "0");
   EXPECT_EQ(write_to(ends.a), "OK");
@@ -177,6 +191,67 @@ TEST(Handover, RunsTheHookWhenOneCannotBePaused) {
   EXPECT_FALSE(error) << error.what;
   EXPECT_EQ(ends.status.state, State::committed);
   EXPECT_NO_THROW(test::read_file(directory.file("paused")));
+}
+
+// Before the pause, in it, and behind the fences.
+TEST(Handover, FreesAllWhenTheShapeChanges) {
+  for (int look = 1; look <= 3; ++look) {
+    Ends ends;
+    ends.shape_changes_at = look;
+    bool was_fenced = false;
+    ends.at_a_look = [&] {
+      const Reply value = ends.a.command({"CONFIG", "GET", "min-replicas-to-write"});
+      was_fenced = value.items.at(1).text != "0";
+    };
+
+    const Error error = ends.hand_over();
+
+    EXPECT_NE(error.what.find("the cluster changes"), std::string::npos) << error.what;
+    EXPECT_EQ(ends.looks, look);
+    EXPECT_EQ(was_fenced, look == 3);
+    EXPECT_EQ(ends.status.state, State::failed);
+    EXPECT_EQ(ends.frozen, 0);
+    EXPECT_EQ(write_to(ends.a), "OK");
+    EXPECT_EQ(write_to(ends.b), "OK");
+  }
+}
+
+TEST(Handover, FencesReplicasAndWaitsForWhatGotInBeforeTheFence) {
+  Ends ends;
+  ends.a.command({"CONFIG", "SET", "repl-ping-replica-period", "3600"});
+  test::ServerOptions options;
+  options.args = {"--replicaof", "127.0.0.1 " + std::to_string(ends.a.port())};
+  RedisServer replica(options);
+  ASSERT_TRUE(test::wait_for(test::Millis{10000},
+                             [&] { return replica.info("master_link_status") == "up"; }));
+  for (const std::string& address : {replica.address(), std::string("127.0.0.1:1")}) {
+    ends.heirs.emplace_back();
+    ends.heirs.back().uri = parse_uri("redis://" + address).value();
+  }
+  ends.at_a_look = [&] {
+    if (ends.looks != 1) return;
+    ends.a.command({"CLIENT", "UNPAUSE"});
+    EXPECT_EQ(write_to(ends.a), "OK");
+  };
+
+  const Error error = ends.hand_over();
+
+  EXPECT_FALSE(error) << error.what;
+  EXPECT_EQ(ends.status.state, State::committed);
+  EXPECT_EQ(replica.command({"CONFIG", "GET", "min-replicas-to-write"}).items.at(1).text,
+            "1000000");
+  EXPECT_GE(ends.asked[ends.a.address()], std::stoll(ends.a.info("master_repl_offset")));
+}
+
+TEST(Handover, RefusesAFenceThatWouldNotHold) {
+  Ends ends;
+  ends.b.command({"CONFIG", "SET", "min-replicas-max-lag", "0"});
+
+  const Error error = ends.hand_over();
+
+  EXPECT_NE(error.what.find("min-replicas-max-lag is 0"), std::string::npos) << error.what;
+  EXPECT_EQ(write_to(ends.a), "OK");
+  EXPECT_EQ(ends.status.pause_ms, 0);
 }
 
 TEST(Handover, WaitsForTheLagOfAll) {

@@ -75,6 +75,19 @@ std::vector<Case> source_cases() {
       {"loading",
        [](auto& f, auto&) { add_info(f.source, "loading:1\r\n"); },
        {"warn source.loading"}},
+      {"no right to pause",
+       [](auto& f, auto&) { (*f.source.denied)["CLIENT PAUSE"] = "no"; },
+       {"warn source.cutover"}},
+      {"no right to pause, and none is wanted",
+       [](auto& f, auto& o) {
+         (*f.source.denied)["CLIENT PAUSE"] = "no";
+         o.source_mode = SourceMode::scan;
+         f.source.config["notify-keyspace-events"] = "AE";
+       },
+       {}},
+      {"a fence that would not hold",
+       [](auto& f, auto&) { f.source.config["min-replicas-max-lag"] = "0"; },
+       {"warn source.cutover"}},
       {"replica",
        [](auto& f, auto&) { add_info(f.source, "role:slave\r\nmaster_link_status:up\r\n"); },
        {"warn source.role"}},
@@ -343,6 +356,31 @@ TEST(Preflight, NamesTheRuleThatIsMissing) {
       EXPECT_EQ(one.advice, "ACL SETUSER ferry ~keyferry:* +client|kill");
     }
   }
+}
+
+TEST(Preflight, LooksAtEveryMasterOfTheSource) {
+  PreflightFacts facts = healthy();
+  for (const char* name : {"m1", "m2", "m3"})
+    facts.source_masters.push_back(server(name, "used_memory:1000000\r\n"));
+  EXPECT_EQ(troubles(facts), std::vector<std::string>());
+  (*facts.source_masters[1].denied)["CONFIG SET"] = "no";
+  facts.source_masters[1].config["repl-timeout"] = facts.source_masters[2].config["repl-timeout"] =
+      "5";
+  std::vector<std::string> texts;
+  for (const Finding& one : judge_preflight(facts, Options())) {
+    if (one.name == "source.cutover" || one.name == "source.repl_timeout" ||
+        one.name == "source.diskless")
+      texts.push_back(one.text);
+  }
+  const std::vector<std::string> expected = {
+      "m1:1, m3:1: 'ferry' may do what a cutover takes",
+      "m2:1: 'ferry' may not use CONFIG SET: the link works, keyferry cutover does not",
+      "all 3 masters: the snapshot is sent without a file", "m1:1: a silent link is cut after 60 s",
+      "m2:1, m3:1: a silent link is cut after 5 s"};
+  EXPECT_EQ(texts, expected);
+  facts.targets[0].info = "maxmemory:2500000\r\n" + facts.targets[0].info;
+  EXPECT_EQ(troubles(facts), (std::vector<std::string>{"warn source.cutover", "fail target.memory",
+                                                       "warn source.repl_timeout"}));
 }
 
 TEST(Preflight, OnlyMissingRightsAndReachAreFatal) {

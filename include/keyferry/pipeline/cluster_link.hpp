@@ -9,13 +9,16 @@
 // says that the slot is the new one's, and that has happened once more, it is so in the table too.
 #pragma once
 
-#include <deque>
+#include <map>
 #include <memory>
 
+#include "keyferry/pipeline/comparison.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 #include "keyferry/pipeline/source_cluster.hpp"
 
 namespace keyferry {
+
+struct HandoverLink;
 
 class ClusterLink {
  public:
@@ -36,6 +39,9 @@ class ClusterLink {
   void pause();
   void resume();
   void change_limits(const RateChange& change);
+  // As Pipeline's, for the cluster as a whole.
+  bool cut_over(const CutoverRequest& request);
+  bool verify(const VerifyPlan& plan);
 
   bool reached_goal() const { return reached_goal_; }
   bool is_forbidden() const;
@@ -93,6 +99,18 @@ class ClusterLink {
   Task<Error> hand_over();
   Task<bool> have_recorded(std::vector<std::size_t> entries);
 
+  // the cutover (cluster_switch.cpp)
+  Task<Error> carry_over(CutoverRequest request);
+  HandoverLink handover_link();
+  Task<Error> judge_shape();
+  std::string change_in(const ClusterView& view) const;
+
+  // comparing both ends (cluster_verify.cpp)
+  std::optional<Millis> verify_lag() const;
+  Task<Error> heal_keys(const KeyList& keys);
+  Shard* settled_owner(Slot slot);
+  bool is_verified();
+
   // slots whose order is not known (cluster_doubt.cpp)
   Task<Error> doubt(ShardSlots slots);
   Task<Error> settle_doubts();
@@ -108,6 +126,9 @@ class ClusterLink {
   ShardSlots healing_;         // of the doubtful ones: their keys have been made suspect
   std::uint64_t touches_ = 0;  // grows when a shard writes to a slot that is not its own
   std::vector<std::unique_ptr<Shard>> shards_;
+  CutoverStatus cutover_;
+  std::map<std::string, ShardSlots> handed_;  // by master's id: the shape when the cutover began
+  Comparison comparison_;
   Scope scope_;
   Signal halt_;
   Signal look_;  // the shape of the source is wanted soon

@@ -6,6 +6,10 @@
 //   up to the fence everything can be taken back with unpause; the pause ends by itself as well
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "keyferry/net/connection.hpp"
 #include "keyferry/sink/topology.hpp"
 
@@ -18,7 +22,7 @@ class SourceFence {
       : options_(std::move(options)), connection_(executor) {}
 
   // Reaches the master with that history and reads what the fence will replace. Changes nothing.
-  // Without a history any master will do.
+  // Without a history any node will do.
   Task<Error> open(std::string replid);
 
   // Holds back writes for at most `limit` (Redis 6.2: CLIENT PAUSE WRITE). refused_by_peer where
@@ -43,6 +47,8 @@ class SourceFence {
 
  private:
   Task<Error> must(Bytes command);
+  Task<Error> must_hold();
+  Task<Result<std::optional<std::string>>> setting(const char* name);
 
   EndOptions options_;
   Connection connection_;
@@ -52,8 +58,10 @@ class SourceFence {
   bool is_paused_ = false;
 };
 
-// The masters of `source`, each reached by the first host of its address: itself, or all masters of
-// the cluster that it belongs to.
-Task<Error> find_masters(EndOptions source, std::vector<EndOptions>& masters);
+// Whatever may carry a fence, each reached by the first host of its address: `source` itself, or
+// all nodes of the cluster that it belongs to, replicas behind the masters.
+Task<Error> find_fenced(EndOptions source, std::vector<EndOptions>& nodes);
+// One node of a cluster, reached as `source` says.
+EndOptions node_of(const EndOptions& source, const Endpoint& node);
 
 }  // namespace keyferry

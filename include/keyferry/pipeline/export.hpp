@@ -5,6 +5,7 @@
 
 #include "keyferry/checkpoint/lag.hpp"
 #include "keyferry/pipeline/observer.hpp"
+#include "keyferry/pipeline/snapshot_rules.hpp"
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/file_sink.hpp"
@@ -32,6 +33,8 @@ class Export {
 
  private:
   Task<Error> open_ends();
+  Error compile_rules();
+  Error judge_refusals(const Batch& batch);
   Task<Error> follow_source();
   Task<Error> decode();
   Task<Error> take_item(Intake::Item& item);
@@ -74,6 +77,10 @@ class Export {
   Signal resumed_;
   Signal turn_;
   bool has_turn_ = false;  // somebody writes to the sink
+
+  Transform transform_;
+  SnapshotRules rules_{options_, transform_};
+  std::uint64_t doubts_ = 0;
 
   std::unique_ptr<rdb::RdbReader> reader_;
   ByteWindow window_;

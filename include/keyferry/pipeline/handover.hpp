@@ -29,6 +29,11 @@ struct HandoverSource {
 
 struct HandoverLink {
   std::vector<HandoverSource> sources;
+  // What may take the place of one of them without being asked (replicas in a cluster): fenced as
+  // well, as far as possible.
+  std::vector<EndOptions> heirs;
+  // Whether the sources are all that there are, and still what they were. None: always.
+  std::function<Task<Error>()> judge_shape;
   std::function<bool()> is_ending;
   std::function<void()> freeze;  // from now on nothing is applied
   std::function<void()> thaw;
@@ -54,8 +59,12 @@ class Handover {
   Task<Error> reach_sources();
   Task<Error> wait_for(std::size_t source);
   Task<Error> sample_keys();
+  Task<Error> judge_shape();
   Task<Error> commit();
+  Task<Error> fence_sources();
   Task<Error> raise_fences();
+  Task<void> open_heirs();
+  Task<void> fence_heirs();
   Task<void> lower_fences();
   Task<Error> switch_over();
   Task<void> lift();
@@ -69,6 +78,7 @@ class Handover {
   Millis pause_limit_{0};
   PauseHook hook_;
   std::vector<std::unique_ptr<SourceFence>> fences_;  // one per source
+  std::vector<std::unique_ptr<SourceFence>> heirs_;   // those that could be reached
   std::vector<Offset> reached_;                       // of each source
   std::unique_ptr<KeySample> sample_;
   TimePoint paused_at_{};

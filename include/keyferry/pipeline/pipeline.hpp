@@ -7,12 +7,12 @@
 // failed at the end.
 #pragma once
 
-#include <unordered_set>
-
 #include "keyferry/base/rate.hpp"
 #include "keyferry/checkpoint/lag.hpp"
+#include "keyferry/pipeline/comparison.hpp"
 #include "keyferry/pipeline/observer.hpp"
 #include "keyferry/pipeline/shard_role.hpp"
+#include "keyferry/pipeline/snapshot_rules.hpp"
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/redis_sink.hpp"
@@ -21,13 +21,11 @@
 #include "keyferry/source/psync.hpp"
 #include "keyferry/source/stream_decoder.hpp"
 #include "keyferry/transform/transform.hpp"
-#include "keyferry/verify/plan.hpp"
 
 namespace keyferry {
 
 struct HandoverSource;
 class KeyList;
-class Verifier;
 
 class Pipeline {
  public:
@@ -60,10 +58,18 @@ class Pipeline {
   // everything, fences the source, ends. False when the link is in no state for it; the outcome is
   // in the status.
   bool cut_over(const CutoverRequest& request);
+  // Of several, the link hands over: what this one is in it, and the end behind the fence, where
+  // nothing more is applied.
+  HandoverSource handover_source();
+  void end_handed_over();
 
   // Compares both ends while the stream goes on, and repairs through it. False when the link is in
   // no state for it; the outcome is in the status.
   bool verify(const VerifyPlan& plan);
+  // Of several, the link compares: how far this one is behind, and keys of its slots that are to be
+  // healed. Returns when they are, or cannot be for a long time.
+  std::optional<Millis> verify_lag() const;
+  Task<Error> heal_keys(const KeyList& keys);
 
   // The source is elsewhere now: every connection to it is made anew.
   void reconnect_source();
@@ -122,10 +128,6 @@ class Pipeline {
   // filter, mapping and script (rules.cpp)
   Error compile_rules();
   Error judge_rules() const;
-  bool admits(const rdb::Event& event, std::optional<std::uint64_t> bytes);
-  bool apply_rules(rdb::Event& event, Error& error);
-  bool collides(std::int32_t db);
-  Error collision(ByteView key, std::int32_t source_db);
 
   // rate limits (limits.cpp)
   bool is_limited() const { return ops_limit_.is_set() || bytes_limit_.is_set(); }
@@ -150,13 +152,8 @@ class Pipeline {
   Task<void> hand_back();
   // the cutover (switch.cpp)
   Task<Error> carry_over(CutoverRequest request);
-  HandoverSource handover_source();
 
   // comparing both ends (verify_link.cpp)
-  Task<Error> run_verify();
-  VerifySummary verify_summary() const;
-  std::optional<Millis> verify_lag() const;
-  Task<Error> heal_keys(const KeyList& keys);
   bool is_verified();
   // what the world sees (report.cpp)
   Task<Error> report();
@@ -206,11 +203,7 @@ class Pipeline {
 
   // the rules
   Transform transform_;
-  Bytes mapped_key_;                         // of the event that is looked at
-  std::unordered_set<std::uint64_t> names_;  // hashes, where names may collide
-  bool names_full_ = false;
-  bool leaving_out_ = false;  // the elements of a big key that does not travel
-  std::uint64_t snapshot_filtered_ = 0;
+  SnapshotRules rules_{options_, transform_};
   std::uint64_t doubts_ = 0;
 
   // going on where the target is
@@ -230,10 +223,8 @@ class Pipeline {
   bool is_decoding_ = false;  // between pop and the hand-over to the sink
   bool paused_ = false;
   CutoverStatus cutover_;
-  std::unique_ptr<Verifier> verifier_;
-  VerifySummary verified_;        // how the last one ended
-  bool verified_at_end_ = false;  // stop.verify has been begun
-  bool draining_ = false;         // received bytes are being applied, then the end
+  Comparison comparison_;
+  bool draining_ = false;  // received bytes are being applied, then the end
   bool drain_wanted_ = false;
   bool finished_ = false;
   bool reached_goal_ = false;

@@ -35,9 +35,10 @@ struct SpoolFacts {
 };
 
 struct PreflightFacts {
-  ServerFacts source;
-  std::vector<ServerFacts> targets;  // every master, at least the one that was asked first
-  std::string target_file_problem;   // of a target that is a file; "" = it can be written
+  ServerFacts source;                       // the server that was asked first
+  std::vector<ServerFacts> source_masters;  // of a cluster that is read shard by shard: all of them
+  std::vector<ServerFacts> targets;         // every master, at least the one that was asked first
+  std::string target_file_problem;          // of a target that is a file; "" = it can be written
   bool target_is_cluster = false;
   std::size_t covered_slots = 0;  // of a cluster
   SpoolFacts spool;
@@ -66,8 +67,10 @@ struct NeededCommand {
   bool is_required = true;
 };
 std::vector<NeededCommand> commands_needed_at_source(const Options& options, bool scans);
+// What `keyferry cutover` needs besides; a link without one does not.
+std::vector<NeededCommand> commands_needed_for_cutover();
 // Whether the source will be scanned: asked for, or it does not let us be its replica.
-bool must_scan(const ServerFacts& source, const Options& options);
+bool must_scan(const PreflightFacts& facts, const Options& options);
 // Whether the source is a cluster that is read shard by shard, and not only the node that was
 // named.
 bool is_whole_cluster(const ServerFacts& source, const Options& options);

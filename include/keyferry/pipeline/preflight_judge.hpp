@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "keyferry/pipeline/preflight.hpp"
 
@@ -26,7 +27,7 @@ bool is_exactly_once(const Options& options);
 class PreflightJudge {
  public:
   PreflightJudge(const PreflightFacts& facts, const Options& options)
-      : facts_(facts), options_(options) {}
+      : facts_(facts), options_(options), source_(&facts.source) {}
 
   std::vector<Finding> run();
 
@@ -48,7 +49,11 @@ class PreflightJudge {
               const std::vector<NeededCommand>& needed);
   void clock(const ServerFacts& server, const std::string& end);
 
-  // the source
+  // the source; of a cluster, what is asked of every master is said once where it is the same
+  void each_source(void (PreflightJudge::*rules)());
+  void source_rights();
+  void source_settings();
+  void cutover();
   void source_file();
   void source_role();
   void source_mode();
@@ -77,10 +82,17 @@ class PreflightJudge {
   void spool();
   void budget();
 
-  const ServerFacts& source() const { return facts_.source; }
+  // All of them.
+  std::span<const ServerFacts> sources() const {
+    if (!facts_.source_masters.empty()) return facts_.source_masters;
+    return {&facts_.source, 1};
+  }
+  // The one that is judged.
+  const ServerFacts& source() const { return *source_; }
 
   const PreflightFacts& facts_;
   const Options& options_;
+  const ServerFacts* source_;
   std::vector<Finding> findings_;
 };
 
