@@ -54,6 +54,7 @@ Task<Error> Export::run() {
     lag_.stream(source_.replid);
     lag_.link(source_.link_up && in_stream_);
     lag_.reading(replid, offset, now);
+    if (source_.link_up && observer_.is_elsewhere(source_.replid, now)) psync_.reconnect();
     on_progress();
     check_goal(now);
   };

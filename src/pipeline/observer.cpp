@@ -12,6 +12,9 @@ namespace {
 
 constexpr Millis calm_interval{1000};
 constexpr Millis urgent_interval{100};
+constexpr Millis elsewhere_after{1000};
+// A master that hangs, or that only its Sentinels cannot reach, looks well from here.
+constexpr std::int64_t ask_sentinels_after_ms = 5000;
 // Redis' own default for replicas: 256mb hard, 64mb for 60 s (redis.conf 7.0). Used where CONFIG is
 // not allowed.
 constexpr std::int64_t default_limit_bytes = 64 * 1024 * 1024;
@@ -80,6 +83,7 @@ Task<Error> Observer::open(ServerIdentity& identity) {
     history_ = read_history(reply->text);
   }
   open_ = true;
+  opened_at_ = Clock::now();
   co_return co_await read_limit();
 }
 
@@ -102,8 +106,10 @@ Task<Error> Observer::read_limit() {
 
 Task<Error> Observer::run() {
   bool complained = false;
+  const bool has_sentinels = !options_.uri.sentinel_master.empty();
   while (!stopping_) {
     Error error;
+    if (has_sentinels && elapsed_ms(opened_at_, Clock::now()) > ask_sentinels_after_ms) reconnect();
     if (!open_) {
       ServerIdentity identity;
       error = co_await open(identity);
@@ -120,6 +126,17 @@ Task<Error> Observer::run() {
     co_await halt_.wait_for(is_urgent && is_urgent() ? urgent_interval : calm_interval);
   }
   co_return Error();
+}
+
+bool Observer::is_elsewhere(const std::string& replid, TimePoint now) {
+  if (replid == history_.replid) {
+    elsewhere_since_.reset();
+    return false;
+  }
+  if (!elsewhere_since_) elsewhere_since_ = now;
+  if (now - *elsewhere_since_ < elsewhere_after) return false;
+  elsewhere_since_.reset();
+  return true;
 }
 
 Task<Error> Observer::read_offset() {

@@ -71,6 +71,7 @@ Task<Error> Pipeline::run() {
     lag_.stream(source_.replid);
     lag_.link(source_.link_up && in_stream_);
     lag_.reading(replid, offset, now);
+    if (source_.link_up && observer_.is_elsewhere(source_.replid, now)) psync_.reconnect();
     if (in_stream_ && replid == source_.replid) sink_.note_source_offset(offset);
     if (readings_.size() < readings_max) readings_.emplace_back(offset, now);
     on_progress();

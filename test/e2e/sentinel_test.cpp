@@ -31,5 +31,98 @@ TEST(Sentinel, NeverConvertsAnythingOnOurAccount) {
   EXPECT_EQ(sentinel.log().find("convert"), std::string::npos) << sentinel.log();
 }
 
+// A master with a replica, and a Sentinel that watches both.
+struct Group {
+  std::vector<RedisServer> servers;
+  std::unique_ptr<Sentinel> sentinel;
+
+  Group() {
+    for (int i = 0; i < 2; ++i)
+      servers.push_back(source_server({"--repl-diskless-sync-delay", "0"}));
+    servers[1].command({"REPLICAOF", servers[0].host(), std::to_string(servers[0].port())});
+    EXPECT_TRUE(wait_for(Millis{20000}, [this] {
+      return servers[0].info("slave0").find("state=online") != std::string::npos;
+    }));
+    sentinel = std::make_unique<Sentinel>(servers[0], "m");
+    EXPECT_TRUE(wait_for(Millis{20000}, [this] {
+      return sentinel->client().command({"SENTINEL", "REPLICAS", "m"}).items.size() == 1;
+    }));
+  }
+  std::string uri() const {
+    return "redis-sentinel://127.0.0.1:" + std::to_string(sentinel->port()) + "/m";
+  }
+  void wait_switch() {
+    EXPECT_TRUE(wait_for(Millis{20000}, [this] {
+      const Reply at = sentinel->client().command({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", "m"});
+      return at.items.size() == 2 && at.items[1].text == std::to_string(servers[1].port());
+    })) << sentinel->log();
+    EXPECT_TRUE(wait_for(Millis{20000}, [this] { return servers[1].info("role") == "master"; }));
+  }
+};
+
+void increment(const RedisServer& server, int times) {
+  RespClient client = server.client();
+  for (int i = 0; i < times; ++i)
+    client.must({"INCR", "n:" + std::to_string(i % 20)});
+}
+
+enum class End { is_planned, hangs, dies };
+
+void switch_source(End end) {
+  Group source;
+  RedisServer target = source_server();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), {"--set", "delivery.lease_s=1"});
+  wait_streaming(link);
+  increment(source.servers[0], 500);
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] {
+    return describe(compare(source.servers[1], target)).empty();
+  })) << link.output();
+
+  if (end == End::is_planned) source.sentinel->client().must({"SENTINEL", "FAILOVER", "m"});
+  if (end == End::hangs) source.servers[0].sigstop();
+  if (end == End::dies) source.servers[0].kill9();
+  source.wait_switch();
+  increment(source.servers[1], 500);
+
+  EXPECT_TRUE(wait_for(Millis{20000}, [&] {
+    return describe(compare(source.servers[1], target)).empty();
+  })) << link.output();
+  drain(link);
+  EXPECT_EQ(describe(compare(source.servers[1], target)), "") << link.output();
+  const std::string output = link.output();
+  const std::size_t first = output.find("full sync begins");
+  EXPECT_EQ(output.find("full sync begins", first + 1), std::string::npos) << output;
+  if (end == End::hangs) source.servers[0].sigcont();
+}
+
+TEST(Sentinel, APlannedFailoverOfTheSourceIsFollowed) {
+  switch_source(End::is_planned);
+}
+
+TEST(Sentinel, ASourceThatHangsIsLeftForItsReplica) {
+  switch_source(End::hangs);
+}
+
+TEST(Sentinel, ASourceThatDiesIsLeftForItsReplica) {
+  switch_source(End::dies);
+}
+
+TEST(Sentinel, ATargetThatDiesIsLeftForItsReplica) {
+  RedisServer source = source_server({"--repl-backlog-size", "16mb"});
+  Group target;
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), {"--set", "delivery.lease_s=1"});
+  wait_streaming(link);
+  increment(source, 500);
+  target.servers[0].kill9();
+  increment(source, 500);
+  target.wait_switch();
+  increment(source, 500);
+
+  drain(link);
+  EXPECT_EQ(describe(compare(source, target.servers[1])), "") << link.output();
+}
+
 }  // namespace
 }  // namespace keyferry::test

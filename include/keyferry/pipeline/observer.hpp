@@ -41,6 +41,10 @@ class Observer {
     open_ = false;
   }
 
+  // Whether whoever answered last is for a second already not the one that sends us the stream
+  // called `replid`: Sentinel, or the name's resolver, names another server than when that began.
+  bool is_elsewhere(const std::string& replid, TimePoint now);
+
   std::function<void(const std::string& replid, Offset offset, TimePoint now)> on_reading;
   // Whether readings should come every 100 ms.
   std::function<bool()> is_urgent;
@@ -63,6 +67,8 @@ class Observer {
   bool open_ = false;
   SourceHistory history_;
   std::optional<TimePoint> read_at_;
+  TimePoint opened_at_;
+  std::optional<TimePoint> elsewhere_since_;
   std::int64_t growth_bytes_per_s_ = 0;
   std::int64_t limit_bytes_ = 0;
 };
