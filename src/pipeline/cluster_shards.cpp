@@ -72,7 +72,9 @@ Task<Error> ClusterLink::adopt_view() {
   if (changed) table_.doubtful.reset();
   std::vector<std::pair<std::size_t, const ClusterShard*>> fresh;
   std::vector<bool> is_seen;
-  const std::vector<ClusterShard> shards = shards_of(source_.view(), table_);
+  const TimePoint viewed_at = source_.viewed_at();
+  std::vector<ClusterShard> shards = shards_of(source_.view(), table_);
+  co_await leave_out_replicas(shards);
   for (const ClusterShard& seen : shards) {
     const std::size_t entry = table_.adopt(seen, changed);
     is_seen.resize(std::max(is_seen.size(), entry + 1));
@@ -96,7 +98,29 @@ Task<Error> ClusterLink::adopt_view() {
     start_shard(entry, *seen);
   share_out();
   miss_shards(is_seen);
+  adopted_at_ = viewed_at;
   co_return Error();
+}
+
+// A node that has just become a replica still is a master without slots for those who have not
+// heard of it: followed as one, it would send its master's stream once more. It knows itself.
+Task<void> ClusterLink::leave_out_replicas(std::vector<ClusterShard>& seen) {
+  for (std::size_t i = 0; i < seen.size();) {
+    bool is_left_out = false;
+    if (seen[i].slots.none()) {
+      const Endpoint node = seen[i].master;
+      const auto reading = co_await source_.read_offset(node);
+      const bool is_known = std::any_of(shards_.begin(), shards_.end(), [&](const auto& shard) {
+        return !shard->has_ended && shard->master == node;
+      });
+      is_left_out = reading ? !reading->is_master : !is_known;
+    }
+    if (is_left_out) {
+      seen.erase(seen.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
 }
 
 void ClusterLink::start_shard(std::size_t entry, const ClusterShard& seen) {
@@ -186,7 +210,7 @@ void ClusterLink::miss_shards(const std::vector<bool>& is_seen) {
 // data before its replica was promoted: only a view that was read since then tells.
 bool ClusterLink::may_full_sync(Shard& shard) {
   if (!shard.doubted_at) shard.doubted_at = Clock::now();
-  const bool is_known = source_.viewed_at() > *shard.doubted_at;
+  const bool is_known = adopted_at_ > *shard.doubted_at;
   const bool is_master = shard.missed == 0 && !shard.is_down;
   if (is_known && is_master) {
     shard.doubted_at.reset();

@@ -82,6 +82,7 @@ class ClusterLink {
   // shards and slots (cluster_shards.cpp)
   Task<Error> follow();
   Task<Error> adopt_view();
+  Task<void> leave_out_replicas(std::vector<ClusterShard>& seen);
   void start_shard(std::size_t entry, const ClusterShard& seen);
   Options options_of(const ShardTable::Entry& entry, const ClusterShard& seen) const;
   void move_shard(Shard& shard, const ClusterShard& seen);
@@ -120,6 +121,7 @@ class ClusterLink {
   const Options& options_;
   StatusBoard& board_;
   SourceCluster source_;
+  TimePoint adopted_at_{};  // when the view was read that the shards are of
   TargetNodes target_;
   std::unique_ptr<Claim> claim_;  // exactly once only: on the link as a whole, and its table
   ShardTable table_;
