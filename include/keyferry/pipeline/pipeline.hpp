@@ -153,8 +153,6 @@ class Pipeline {
   // the cutover (switch.cpp)
   Task<Error> carry_over(CutoverRequest request);
 
-  // comparing both ends (verify_link.cpp)
-  bool is_verified();
   // what the world sees (report.cpp)
   Task<Error> report();
   Phase phase() const;
