@@ -3,7 +3,7 @@
 
 #include <csignal>
 
-#include "e2e/link.hpp"
+#include "e2e/start.hpp"
 
 namespace keyferry::test {
 
@@ -32,7 +32,7 @@ inline ClusterOptions nodes(std::size_t masters, std::size_t replicas = 0) {
   return options;
 }
 
-inline const std::vector<std::string> quick = {"--set", "delivery.lease_s=1"};
+inline const std::vector<std::string>& quick = quick_lease;
 
 inline std::size_t count_of(const std::string& text, const std::string& what) {
   std::size_t count = 0;
@@ -84,16 +84,14 @@ void play_moves(std::uint64_t seed, Target& target, bool kills) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
 
   for (int round = 0; round < 3; ++round) {
     move_some(source, round, 3);
     if (kills) {
       link.process().kill9();
       move_some(source, round + 3, 3);
-      link.run(source.uri(), target.uri(), quick);
-      wait_streaming(link);
+      start(link, source, target);
     }
   }
   std::this_thread::sleep_for(Millis{500});

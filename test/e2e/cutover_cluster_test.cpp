@@ -176,9 +176,7 @@ class ClusterCutoverHeld : public testing::Test {
  protected:
   void begin(const std::vector<std::string>& more = {}) {
     wait_replicas(source_, 1);
-    std::vector<std::string> options = quick;
-    options.insert(options.end(), more.begin(), more.end());
-    link_.run(source_.uri(), target_.uri(), options);
+    link_.run(source_.uri(), target_.uri(), with(more));
     ASSERT_TRUE(link_.wait_synced(Millis{20000})) << link_.output();
   }
   void write_everywhere() {

@@ -15,8 +15,7 @@ void play(std::uint64_t seed, Target& target) {
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
 
-  link.run(source.node(1).uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source.node(1), target);
   std::this_thread::sleep_for(Millis{1000});
   writer.stop();
   EXPECT_TRUE(writer.errors().empty()) << writer.errors().front();
@@ -45,13 +44,10 @@ TEST(ClusterSource, KillNineLosesAndRepeatsNothing) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   for (int round = 0; round < 3; ++round) {
     std::this_thread::sleep_for(Millis{700});
-    link.process().kill9();
-    link.run(source.uri(), target.uri(), quick);
-    wait_streaming(link);
+    kill_and_start(link, source, target);
   }
   std::this_thread::sleep_for(Millis{300});
   writer.stop();
@@ -102,8 +98,7 @@ TEST(ClusterSource, ShowsEveryShardAndTheirSum) {
   const LiveOptions live = busy(306);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   ASSERT_TRUE(link.wait_synced(Millis{10000})) << link.output();
 
   std::set<std::string> masters;
@@ -138,8 +133,7 @@ TEST(ClusterSource, ASignalEndsEveryShard) {
   const LiveOptions live = busy(308);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   std::this_thread::sleep_for(Millis{300});
 
@@ -159,8 +153,7 @@ TEST(ClusterSource, APlannedFailoverUnderWritesCopiesNothingAgain) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
 
   source.node(3).command({"CLUSTER", "FAILOVER"});
   wait_leader(source, 3);
@@ -178,8 +171,7 @@ TEST(ClusterSource, AMasterThatDiesWhileNobodyWritesIsFollowedToItsReplica) {
   const LiveOptions live = busy(321);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.node(1).uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source.node(1), target);
   {
     LiveWriter writer(source, live);
     std::this_thread::sleep_for(Millis{500});
@@ -210,8 +202,7 @@ TEST(ClusterSource, AMasterThatDiesUnderWritesCostsAtMostItsOwnShard) {
   const LiveOptions live = busy(322);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.node(1).uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source.node(1), target);
   {
     LiveWriter writer(source.node(1), live);
     std::this_thread::sleep_for(Millis{700});

@@ -15,9 +15,7 @@ class ClusterVerify : public testing::Test {
     live_ = busy(801);
     fill(source_, live_.dataset);
     fill_fixed(source_, fixed_keys);
-    std::vector<std::string> options = quick;
-    options.insert(options.end(), more.begin(), more.end());
-    link_.run(source_.uri(), uri, options);
+    link_.run(source_.uri(), uri, with(more));
     ASSERT_TRUE(link_.wait_synced(Millis{30000})) << link_.output();
   }
   void wait_verified(const std::string& attempt) {
