@@ -2,19 +2,12 @@
 // the file says.
 #include "keyferry/command/expiry.hpp"
 
-#include <charconv>
-
 #include "keyferry/base/log.hpp"
+#include "keyferry/base/number.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
 namespace keyferry {
 namespace {
-
-std::int64_t to_int(ByteView text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 // The databases of INFO keyspace that hold keys with an expiry.
 std::vector<std::int64_t> databases_with_expiry(ByteView text) {
@@ -23,8 +16,8 @@ std::vector<std::int64_t> databases_with_expiry(ByteView text) {
     const ByteView line = text.substr(at + 3, text.find('\n', at + 1) - at - 3);
     constexpr ByteView expires = "expires=";
     const std::size_t count = line.find(expires);
-    if (count == ByteView::npos || to_int(line.substr(count + expires.size())) > 0)
-      out.push_back(to_int(line));
+    if (count == ByteView::npos || leading_number(line.substr(count + expires.size())) > 0)
+      out.push_back(leading_number(line));
   }
   return out;
 }
@@ -83,7 +76,8 @@ Task<Error> RedisSink::settle_page(Connection& connection, const std::vector<Res
   if (!times) co_return times.error();
   const RespValue& now = times->front();
   if (now.items.size() != 2) co_return Error(Errc::refused_by_peer, "TIME: " + now.text);
-  const std::int64_t now_ms = to_int(now.items[0].text) * 1000 + to_int(now.items[1].text) / 1000;
+  const std::int64_t now_ms =
+      leading_number(now.items[0].text) * 1000 + leading_number(now.items[1].text) / 1000;
   Bytes move;
   std::size_t moved = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {
