@@ -104,11 +104,10 @@ class Interview {
       const std::chrono::duration<double, std::milli> rtt = Clock::now() - begin;
       if (rtt.count() >= facts_.rtt_ms) continue;
       facts_.rtt_ms = rtt.count();
-      if (time->items.size() != 2) continue;
-      const std::int64_t theirs_ms =
-          leading_number(time->items[0].text) * 1000 + leading_number(time->items[1].text) / 1000;
+      const auto theirs_ms = time_ms(*time);
+      if (!theirs_ms) continue;
       const std::chrono::duration<double, std::milli> ours = wall.time_since_epoch();
-      facts_.clock_ms = theirs_ms - static_cast<std::int64_t>(ours.count() + rtt.count() / 2);
+      facts_.clock_ms = *theirs_ms - static_cast<std::int64_t>(ours.count() + rtt.count() / 2);
     }
     co_return Error();
   }

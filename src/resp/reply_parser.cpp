@@ -77,4 +77,9 @@ ByteView info_field(ByteView info, ByteView name) {
   return {};
 }
 
+std::optional<std::int64_t> time_ms(const RespValue& reply) {
+  if (!reply.is_array() || reply.items.size() != 2) return std::nullopt;
+  return leading_number(reply.items[0].text) * 1000 + leading_number(reply.items[1].text) / 1000;
+}
+
 }  // namespace keyferry

@@ -45,11 +45,9 @@ std::int64_t unix_now_ms() {
 
 std::optional<std::int64_t> read_clock_ahead(const RespValue& time, std::int64_t sent,
                                              std::int64_t received) {
-  if (!time.is_array() || time.items.size() != 2) return std::nullopt;
-  const std::int64_t seconds = leading_number(time.items[0].text);
-  const std::int64_t micros = leading_number(time.items[1].text);
-  // It was asked half a round trip ago.
-  return seconds * 1000 + micros / 1000 - (sent + received) / 2;
+  const auto theirs = time_ms(time);
+  if (!theirs) return std::nullopt;
+  return *theirs - (sent + received) / 2;  // it was asked half a round trip ago
 }
 
 Task<Result<std::optional<std::int64_t>>> TargetNodes::clock_ahead_ms() {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "keyferry/base/number.hpp"
+#include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
 namespace {
@@ -209,14 +210,7 @@ Task<Error> BigKeyReader::read_expiry(Key& out) {
     is_open_ = false;
     co_return replies.error();
   }
-  const RespValue& time = (*replies)[0];
-  std::int64_t seconds = 0;
-  std::int64_t micros = 0;
-  if (time.items.size() == 2) {
-    read_number(ByteView(time.items[0].text), seconds);
-    read_number(ByteView(time.items[1].text), micros);
-  }
-  clock_ms_ = seconds * 1000 + micros / 1000;
+  clock_ms_ = time_ms((*replies)[0]).value_or(0);
   const std::int64_t left = (*replies)[1].integer;
   const RespValue& at = (*replies)[2];
   if (at.kind == RespValue::Kind::integer) {

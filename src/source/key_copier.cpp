@@ -6,14 +6,6 @@
 #include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
-namespace {
-
-std::int64_t time_ms(const RespValue& time) {
-  if (time.items.size() != 2) return 0;
-  return leading_number(time.items[0].text) * 1000 + leading_number(time.items[1].text) / 1000;
-}
-
-}  // namespace
 
 KeyCopier::KeyCopier(const asio::any_io_executor& executor, const EndOptions& options)
     : options_(options), connection_(executor) {}
@@ -101,7 +93,7 @@ Task<Result<KeyCopies>> KeyCopier::fetch_on(
   const ByteView info = exec.items.back().text;
   copies.replid = info_field(info, "master_replid");
   copies.at = leading_number(info_field(info, "master_repl_offset"));
-  const std::int64_t now_ms = time_ms(exec.items.front());
+  const std::int64_t now_ms = time_ms(exec.items.front()).value_or(0);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     KeyCopy copy;
     copy.db = keys[i].first;
