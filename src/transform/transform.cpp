@@ -436,7 +436,6 @@ Error Transform::run_script(std::int32_t db, Args args, std::vector<Bytes>& wire
   }
   Error error = script_->call(db, info_of(find_command(args[0]), args[0]), args, wires);
   if (!error) return error;
-  ++script_errors_;
   if (error.what != last_script_error_) log_warn("script: {}", error.what);
   last_script_error_ = error.what;
   return error;
