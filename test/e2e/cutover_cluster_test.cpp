@@ -202,7 +202,6 @@ class ClusterCutoverHeld : public testing::Test {
   }
   // And it can be tried again.
   void expect_second_attempt() {
-    wait_agreement(source_);
     ASSERT_TRUE(wait_for(Millis{20000}, [this] {
       return link_.status("synced") == "true" &&
              command({"cutover", "--http", http_of(link_)}).code == 0;
