@@ -42,7 +42,8 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
 Pipeline::~Pipeline() = default;
 
 Task<Error> Pipeline::run() {
-  began_ = rate_at_ = logged_at_ = Clock::now();
+  began_ = logged_at_ = Clock::now();
+  throughput_.begin(began_);
   ops_limit_.set(options_.limits_target_ops_per_s);
   bytes_limit_.set(options_.limits_target_bytes_per_s);
   source_limit_.set(options_.limits_source_bytes_per_s);
