@@ -120,7 +120,7 @@ Result<ClusterView> parse_cluster_nodes(ByteView text, const std::string& asked)
     Node node;
     if (!read_node(line, asked, node))
       return Error(Errc::corrupt, "CLUSTER NODES: \"" + escaped(line, 200) + "\"");
-    view.epoch = std::max(view.epoch, node.epoch);
+    if (node.slots.any()) view.epoch = std::max(view.epoch, node.epoch);
     nodes.push_back(std::move(node));
   }
   std::map<std::string, std::size_t> shard_of;
@@ -148,17 +148,28 @@ Result<ClusterView> parse_cluster_nodes(ByteView text, const std::string& asked)
   return view;
 }
 
-std::size_t ShardTable::adopt(const ClusterShard& seen, bool& changed) {
-  const auto has = [](const Entry& entry, const std::string& id) {
-    return std::count(entry.nodes.begin(), entry.nodes.end(), id) > 0;
+// The master's own entry; where that is of no slots (it joined as a master, and became a replica),
+// that of the master which is its replica now: it has taken that one's place. A replica may have
+// come from another shard and tells the least.
+std::vector<ShardTable::Entry>::iterator ShardTable::find(const ClusterShard& seen) {
+  const auto has = [](const std::vector<std::string>& nodes, const std::string& id) {
+    return std::count(nodes.begin(), nodes.end(), id) > 0;
   };
-  // A replica may have come from another shard: the master's id counts first.
   auto at = entries_.end();
   for (const std::string& id : seen.nodes) {
     if (at != entries_.end()) break;
     at = std::find_if(entries_.begin(), entries_.end(),
-                      [&](const Entry& entry) { return has(entry, id); });
+                      [&](const Entry& entry) { return has(entry.nodes, id); });
   }
+  if (at == entries_.end() || at->slots.any() || at->touched.any()) return at;
+  const auto heritage = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.slots.any() && has(seen.nodes, entry.nodes.front());
+  });
+  return heritage == entries_.end() ? at : heritage;
+}
+
+std::size_t ShardTable::adopt(const ClusterShard& seen, bool& changed) {
+  auto at = find(seen);
   if (at == entries_.end()) {
     const auto is_taken = [this](const std::string& name) {
       return std::any_of(entries_.begin(), entries_.end(),

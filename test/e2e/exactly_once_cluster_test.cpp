@@ -206,6 +206,28 @@ TEST(ExactlyOnceCluster, ConnectionsCutAtAnyByteRepeatNothing) {
   expect_equal_after_drain(source, target.cluster, link);
 }
 
+// Replies are late, so that those of executed commands are lost with each connection.
+TEST(ExactlyOnceCluster, LostRepliesRepeatNothing) {
+  RedisServer source = roomy_source();
+  ProxiedCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  IncrWriter incr(source, 500);
+  for (const auto& proxy : target.proxies)
+    proxy->delay(Direction::to_client, Millis{50});
+  for (std::size_t i = 0; i < 9; ++i) {
+    std::this_thread::sleep_for(Millis{400});
+    target.proxies[i % 3]->cut();
+  }
+  for (const auto& proxy : target.proxies)
+    proxy->delay(Direction::to_client, Millis{0});
+  incr.stop();
+
+  EXPECT_NE(link.status("counters.reconnects"), "0");
+  expect_equal_after_drain(source, target.cluster, link);
+}
+
 TEST(ExactlyOnceCluster, FlushesKeepTheRecords) {
   RedisServer source = roomy_source();
   RedisCluster target;

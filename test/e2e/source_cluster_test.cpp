@@ -100,6 +100,10 @@ TEST(ClusterSource, ShowsEveryShardAndTheirSum) {
   Keyferry link(KEYFERRY_BINARY);
   start(link, source, target);
   ASSERT_TRUE(link.wait_synced(Millis{10000})) << link.output();
+  const auto is_steady = [](const std::string& json) {
+    return json_field(json, "shards.2.phase") == "steady";
+  };
+  EXPECT_TRUE(link.wait_until(is_steady, Millis{10000})) << link.output();
 
   std::set<std::string> masters;
   for (int i = 0; i < 3; ++i)
@@ -107,7 +111,6 @@ TEST(ClusterSource, ShowsEveryShardAndTheirSum) {
   EXPECT_EQ(masters.size(), 3u);
   EXPECT_EQ(link.status("snapshot.keys_done"), std::to_string(key_count(source)));
   EXPECT_EQ(link.status("lag.bytes"), "0");
-  EXPECT_EQ(link.status("shards.2.phase"), "steady");
   const std::string metrics = link.http_get("/metrics").body;
   EXPECT_EQ(count_of(metrics, "keyferry_lag_bytes{shard="), 3u) << metrics;
   EXPECT_EQ(count_of(metrics, "# TYPE keyferry_lag_bytes gauge"), 1u);
@@ -246,6 +249,34 @@ void reshard(const RedisServer& entry, const std::string& from, const std::strin
   ASSERT_TRUE(wait_for(Millis{60000}, has_worked)) << read_file(options.output_file);
 }
 
+// A node that knows all others and has no slots.
+class Joiner {
+ public:
+  explicit Joiner(RedisCluster& cluster, const std::string& epoch = "0")
+      : server_(options_of_joiner()) {
+    server_.command({"CLUSTER", "SET-CONFIG-EPOCH", epoch});
+    cluster.node(0).command({"CLUSTER", "MEET", "127.0.0.1", std::to_string(server_.port())});
+    const std::string all = std::to_string(cluster.size() + 1);
+    const auto has_joined = [&] {
+      const std::string info = "\n" + server_.command({"CLUSTER", "INFO"}).text;
+      return info_field(info, "cluster_state") == "ok" &&
+             info_field(info, "cluster_known_nodes") == all;
+    };
+    EXPECT_TRUE(wait_for(Millis{20000}, has_joined)) << server_.log();
+  }
+  const RedisServer& server() const { return server_; }
+
+ private:
+  static ServerOptions options_of_joiner() {
+    ServerOptions out = nodes(1).server;
+    out.args.insert(out.args.begin(),
+                    {"--cluster-enabled", "yes", "--cluster-node-timeout", "2000"});
+    return out;
+  }
+
+  RedisServer server_;
+};
+
 TEST(ClusterSource, AMasterThatJoinsAndLeavesIsFollowed) {
   RedisCluster source(nodes(3));
   const RedisServer target = source_server();
@@ -257,20 +288,10 @@ TEST(ClusterSource, AMasterThatJoinsAndLeavesIsFollowed) {
   link.run(source.uri(), target.uri(), quick);
   wait_streaming(link);
 
-  ServerOptions more = nodes(3).server;
-  more.args.insert(more.args.begin(),
-                   {"--cluster-enabled", "yes", "--cluster-node-timeout", "2000"});
-  RedisServer joiner(more);
-  const std::string id = joiner.command({"CLUSTER", "MYID"}).text;
-  source.node(0).command({"CLUSTER", "MEET", "127.0.0.1", std::to_string(joiner.port())});
-  const auto has_joined = [&] {
-    const std::string info = "\n" + joiner.command({"CLUSTER", "INFO"}).text;
-    return info_field(info, "cluster_state") == "ok" &&
-           info_field(info, "cluster_known_nodes") == "4";
-  };
-  ASSERT_TRUE(wait_for(Millis{20000}, has_joined));
+  const Joiner joiner(source);
+  const std::string id = joiner.server().command({"CLUSTER", "MYID"}).text;
   reshard(source.node(0), source.node_id(0), id, 150);
-  EXPECT_GT(key_count(joiner), 0u);
+  EXPECT_GT(key_count(joiner.server()), 0u);
   std::this_thread::sleep_for(Millis{500});
   reshard(source.node(0), id, source.node_id(1), 150);
   const auto has_left = [](const std::string& json) {
@@ -286,6 +307,48 @@ TEST(ClusterSource, AMasterThatJoinsAndLeavesIsFollowed) {
   expect_equal(source, target, link);
 }
 
+// Its epoch is higher than that of any other: it loses it when it becomes a replica.
+TEST(ClusterSource, ANodeThatJoinsAndBecomesAReplicaIsFollowedWhenItIsPromoted) {
+  RedisCluster source(nodes(3));
+  const RedisServer target = source_server();
+  const LiveOptions live = busy(335);
+  fill(source, live.dataset);
+  LiveWriter writer(source, live);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick);
+  wait_streaming(link);
+
+  const Joiner joiner(source, "9");
+  const auto has_shards = [](const char* fourth) {
+    return [fourth](const std::string& json) {
+      return json_field(json, "shards.3.source").empty() == std::string(fourth).empty();
+    };
+  };
+  EXPECT_TRUE(link.wait_until(has_shards("a master"), Millis{20000})) << link.output();
+  joiner.server().command({"CLUSTER", "REPLICATE", source.node_id(0)});
+  EXPECT_TRUE(link.wait_until(has_shards(""), Millis{20000})) << link.output();
+  // Nobody votes for a node that he takes for a master.
+  const auto is_known = [&] {
+    const std::string line = " slave " + source.node_id(0);
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      if (source.node(i).command({"CLUSTER", "NODES"}).text.find(line) == std::string::npos)
+        return false;
+    }
+    return joiner.server().info("master_link_status") == "up";
+  };
+  ASSERT_TRUE(wait_for(Millis{20000}, is_known)) << joiner.server().log();
+  std::this_thread::sleep_for(Millis{2500});  // until the link has looked as well, once a second
+  joiner.server().command({"CLUSTER", "FAILOVER"});
+  const auto leads = [&joiner] { return joiner.server().info("role") == "master"; };
+  ASSERT_TRUE(wait_for(Millis{20000}, leads)) << joiner.server().log();
+  std::this_thread::sleep_for(Millis{1000});
+  writer.stop();
+  drain(link);
+
+  EXPECT_EQ(count_of(link.output(), "source shard taken up"), 4u) << link.output();
+  expect_equal(source, target, link);
+}
+
 TEST(ClusterSource, StreamsFromReplicasWhenAsked) {
   RedisCluster source(nodes(2, 2));
   const RedisServer target = source_server();
@@ -296,11 +359,15 @@ TEST(ClusterSource, StreamsFromReplicasWhenAsked) {
   link.run(source.uri(), target.uri(),
            {"--set", "delivery.lease_s=1", "--set", "source.prefer_replica=true"});
   wait_streaming(link);
-  std::this_thread::sleep_for(Millis{300});
+  // Not every node knows at once that the other has become a replica.
+  const auto reads_replicas = [&source] {
+    for (std::size_t i = 0; i < 4; ++i) {
+      if (source.node(i).info("connected_slaves") != "1") return false;
+    }
+    return true;
+  };
+  EXPECT_TRUE(wait_for(Millis{10000}, reads_replicas)) << link.output();
   writer.stop();
-
-  for (std::size_t i = 0; i < 4; ++i)
-    EXPECT_EQ(source.node(i).info("connected_slaves"), "1") << i;
   drain(link);
 
   expect_equal(source, target, link);

@@ -35,7 +35,10 @@ struct ClusterShard {
 
 struct ClusterView {
   std::vector<ClusterShard> shards;
-  std::uint64_t epoch = 0;  // the highest of any node; a view with a lower one is outdated
+  // The highest of any node with slots: a view with a lower one is outdated. Whoever takes slots
+  // takes a new epoch; a node without any may have a high one and lose it when it becomes a
+  // replica.
+  std::uint64_t epoch = 0;
 };
 
 // A reply to CLUSTER NODES. `asked`: the address of the node that answered, for the one that does
@@ -72,6 +75,8 @@ class ShardTable {
 
  private:
   friend Result<ShardTable> parse_shard_table(ByteView text);
+  std::vector<Entry>::iterator find(const ClusterShard& seen);
+
   std::vector<Entry> entries_;
 };
 
