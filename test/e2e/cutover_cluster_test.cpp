@@ -126,7 +126,7 @@ void play_cutover(RedisCluster& source, const Target& target) {
   live.dataset.keys = 1000;
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.node(1).uri(), target.uri(), quick);
+  link.run(source.node(1).uri(), target.uri(), quick_lease);
   ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
   ClusterCounters counters(source, 4);
   std::this_thread::sleep_for(Millis{1500});

@@ -211,8 +211,7 @@ TEST(ExactlyOnceCluster, LostRepliesRepeatNothing) {
   RedisServer source = roomy_source();
   ProxiedCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   IncrWriter incr(source, 500);
   for (const auto& proxy : target.proxies)
     proxy->delay(Direction::to_client, Millis{50});
