@@ -1,10 +1,11 @@
 #include "keyferry/cluster/shards.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 #include <fmt/format.h>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -19,12 +20,6 @@ ByteView next(ByteView& text, char end) {
   const ByteView out = text.substr(0, at);
   text.remove_prefix(std::min(at + 1, text.size()));
   return out;
-}
-
-template <class Number>
-bool read_number(ByteView text, Number& out) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return !text.empty() && ec == std::errc() && end == text.data() + text.size();
 }
 
 // "42" or "0-5460".

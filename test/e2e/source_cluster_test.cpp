@@ -15,8 +15,7 @@ void play(std::uint64_t seed, Target& target) {
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
 
-  link.run(source.node(1).uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source.node(1), target);
   std::this_thread::sleep_for(Millis{1000});
   writer.stop();
   EXPECT_TRUE(writer.errors().empty()) << writer.errors().front();
@@ -45,13 +44,10 @@ TEST(ClusterSource, KillNineLosesAndRepeatsNothing) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   for (int round = 0; round < 3; ++round) {
     std::this_thread::sleep_for(Millis{700});
-    link.process().kill9();
-    link.run(source.uri(), target.uri(), quick);
-    wait_streaming(link);
+    kill_and_start(link, source, target);
   }
   std::this_thread::sleep_for(Millis{300});
   writer.stop();
@@ -62,38 +58,32 @@ TEST(ClusterSource, KillNineLosesAndRepeatsNothing) {
   expect_equal(source, target, link);
 }
 
-TEST(ClusterSource, AFlushEmptiesOnlyItsOwnShard) {
-  for (const bool to_cluster : {false, true}) {
-    RedisCluster source(nodes(2));
-    const RedisServer single = source_server();
-    std::unique_ptr<RedisCluster> cluster;
-    if (to_cluster) cluster = std::make_unique<RedisCluster>();
-    const LiveOptions live = busy(305);
-    fill(source, live.dataset);
-    Keyferry link(KEYFERRY_BINARY);
-    link.run(source.uri(), to_cluster ? cluster->uri() : single.uri(), quick);
-    wait_streaming(link);
-    LiveWriter writer(source, live);
-    std::this_thread::sleep_for(Millis{300});
-    source.node(0).command({"FLUSHALL"});
-    std::this_thread::sleep_for(Millis{300});
-    source.node(1).command({"FLUSHDB", "ASYNC"});
-    std::this_thread::sleep_for(Millis{300});
-    link.process().kill9();
-    link.run(source.uri(), to_cluster ? cluster->uri() : single.uri(), quick);
-    wait_streaming(link);
-    writer.stop();
-    source.node(1).command({"FLUSHALL"});
-    drain(link);
+template <class Target>
+void play_flushes(const Target& target) {
+  RedisCluster source(nodes(2));
+  const LiveOptions live = busy(305);
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, source, target);
+  LiveWriter writer(source, live);
+  std::this_thread::sleep_for(Millis{300});
+  source.node(0).command({"FLUSHALL"});
+  std::this_thread::sleep_for(Millis{300});
+  source.node(1).command({"FLUSHDB", "ASYNC"});
+  std::this_thread::sleep_for(Millis{300});
+  kill_and_start(link, source, target);
+  writer.stop();
+  source.node(1).command({"FLUSHALL"});
+  drain(link);
 
-    EXPECT_EQ(source.node(1).command({"DBSIZE"}).integer, 0);
-    EXPECT_GT(key_count(source), 0u);
-    if (to_cluster) {
-      expect_equal(source, *cluster, link);
-    } else {
-      expect_equal(source, single, link);
-    }
-  }
+  EXPECT_EQ(source.node(1).command({"DBSIZE"}).integer, 0);
+  EXPECT_GT(key_count(source), 0u);
+  expect_equal(source, target, link);
+}
+
+TEST(ClusterSource, AFlushEmptiesOnlyItsOwnShard) {
+  play_flushes(source_server());
+  play_flushes(RedisCluster());
 }
 
 TEST(ClusterSource, ShowsEveryShardAndTheirSum) {
@@ -102,8 +92,7 @@ TEST(ClusterSource, ShowsEveryShardAndTheirSum) {
   const LiveOptions live = busy(306);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   ASSERT_TRUE(link.wait_synced(Millis{10000})) << link.output();
   const auto is_steady = [](const std::string& json) {
     return json_field(json, "shards.2.phase") == "steady";
@@ -141,8 +130,7 @@ TEST(ClusterSource, ASignalEndsEveryShard) {
   const LiveOptions live = busy(308);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   std::this_thread::sleep_for(Millis{300});
 
@@ -162,8 +150,7 @@ TEST(ClusterSource, APlannedFailoverUnderWritesCopiesNothingAgain) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
 
   source.node(3).command({"CLUSTER", "FAILOVER"});
   wait_leader(source, 3);
@@ -181,8 +168,7 @@ TEST(ClusterSource, AMasterThatDiesWhileNobodyWritesIsFollowedToItsReplica) {
   const LiveOptions live = busy(321);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.node(1).uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source.node(1), target);
   {
     LiveWriter writer(source, live);
     std::this_thread::sleep_for(Millis{500});
@@ -213,8 +199,7 @@ TEST(ClusterSource, AMasterThatDiesUnderWritesCostsAtMostItsOwnShard) {
   const LiveOptions live = busy(322);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.node(1).uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source.node(1), target);
   {
     LiveWriter writer(source.node(1), live);
     std::this_thread::sleep_for(Millis{700});
