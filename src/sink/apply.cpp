@@ -223,7 +223,7 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
     kept.push_back(&commands[i]);
   }
   if (kept.empty()) return Error();
-  if (serial_) return plan_joined_group(plan, kept);
+  if (serial_) return plan_joined_group(plan, kept, commands[last].end);
   if (cluster_) return plan_cluster_group(plan, kept);
   if (!same_way) return plan_split_group(plan, kept);
 
@@ -262,14 +262,18 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
 }
 
 // Every transaction of the lane holds whole groups, so a group needs no MULTI and EXEC of its own.
-Error RedisSink::plan_joined_group(Plan& plan, const std::vector<const Command*>& kept) {
+// What has executed it has come to its end: a record inside of it would have it executed once more.
+Error RedisSink::plan_joined_group(Plan& plan, const std::vector<const Command*>& kept,
+                                   Offset end) {
   std::vector<Unit>& units = building_[0].units;
   const std::size_t before = units.size();
   for (const Command* command : kept) {
     if (Error error = plan_command(plan, *command)) return error;
   }
-  for (std::size_t i = before; i + 1 < units.size(); ++i)
-    units[i].joins_next = true;
+  for (std::size_t i = before; i < units.size(); ++i) {
+    units[i].end = end;
+    units[i].joins_next = i + 1 < units.size();
+  }
   return Error();
 }
 
