@@ -430,7 +430,8 @@ void RedisSink::dispatch(Plan& plan) {
 // before everything after.
 Task<Error> RedisSink::run_on_all_nodes(Plan& plan, const Command& command) {
   Error error = co_await idle();
-  if (error) co_return error;
+  // Idle as well when all before it was given up, to begin anew: then its time has not come.
+  if (error || stream_void_) co_return error;
   const auto args = plan.cargo->batch->args_of(command);
   if (command.db != 0) co_return refuse_here(plan, command, "database_on_cluster");
   Bytes wire(command.wire);
