@@ -344,6 +344,42 @@ TEST(ExactlyOnceCluster, AFlushThatMeetsADeadMasterIsCarriedOutOnce) {
   EXPECT_EQ(source.info("sync_full"), "1") << link.output();
 }
 
+// A master is back with an older state while a flush waits for another one: the stream begins anew,
+// and the flush comes again behind what is before it.
+TEST(ExactlyOnceCluster, AFlushThatWaitsWhenTheStreamBeginsAnewComesInItsTurn) {
+  RedisServer source = roomy_source();
+  RedisCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  const std::vector<std::string> keys = {"b", "c", "a"};  // of the first, second and third master
+  for (const std::string& key : keys)
+    increment(source, key, 5);
+  wait_equal(source, target);
+  target.node(0).command({"SAVE"});
+  target.node(1).sigstop();
+  for (const std::string& key : keys)
+    increment(source, key, 5);
+  source.command({"FLUSHDB"});
+  increment(source, "a", 3);
+  ASSERT_TRUE(wait_for(Millis{5000}, [&] {
+    return target.node(0).command({"GET", "b"}).text == "10";
+  }));
+
+  target.node(0).kill9();
+  target.node(0).restart();
+  const auto begins_anew = [&] {
+    return link.output().find("is not what it was") != std::string::npos;
+  };
+  ASSERT_TRUE(wait_for(Millis{15000}, begins_anew)) << link.output();
+  std::this_thread::sleep_for(Millis{500});
+  const std::string done = target.node(2).command({"INFO", "commandstats"}).text;
+  target.node(1).sigcont();
+
+  EXPECT_EQ(done.find("cmdstat_flushdb"), std::string::npos) << done;
+  expect_equal_after_drain(source, target, link);
+}
+
 // The replica that is promoted has not seen what its master acknowledged last.
 TEST(ExactlyOnceCluster, APromotedReplicaThatLacksWritesIsBroughtUp) {
   RedisServer source = roomy_source();
