@@ -348,20 +348,25 @@ TEST(ExactlyOnceCluster, AFlushThatMeetsADeadMasterIsCarriedOutOnce) {
 // and the flush comes again behind what is before it.
 TEST(ExactlyOnceCluster, AFlushThatWaitsWhenTheStreamBeginsAnewComesInItsTurn) {
   RedisServer source = roomy_source();
-  RedisCluster target;
+  ClusterOptions options;
+  options.masters = 4;                                        // the lease is with the last one
+  options.server.args = {"--cluster-node-timeout", "30000"};  // the others go on without it
+  RedisCluster target(options);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
+  link.run(
+      source.uri(), target.uri(),
+      with({"--set", "target.reply_timeout_ms=500", "--set", "target.connect_timeout_ms=500"}));
   wait_streaming(link);
-  const std::vector<std::string> keys = {"b", "c", "a"};  // of the first, second and third master
+  const std::vector<std::string> keys = {"b", "c", "d"};  // of the first, second and third master
   for (const std::string& key : keys)
     increment(source, key, 5);
   wait_equal(source, target);
   target.node(0).command({"SAVE"});
-  target.node(1).sigstop();
+  target.node(2).sigstop();
   for (const std::string& key : keys)
     increment(source, key, 5);
   source.command({"FLUSHDB"});
-  increment(source, "a", 3);
+  increment(source, "b", 3);
   ASSERT_TRUE(wait_for(Millis{5000}, [&] {
     return target.node(0).command({"GET", "b"}).text == "10";
   }));
@@ -372,11 +377,13 @@ TEST(ExactlyOnceCluster, AFlushThatWaitsWhenTheStreamBeginsAnewComesInItsTurn) {
     return link.output().find("is not what it was") != std::string::npos;
   };
   ASSERT_TRUE(wait_for(Millis{15000}, begins_anew)) << link.output();
-  std::this_thread::sleep_for(Millis{500});
-  const std::string done = target.node(2).command({"INFO", "commandstats"}).text;
-  target.node(1).sigcont();
+  const auto is_flushed = [&] {
+    const std::string done = target.node(1).command({"INFO", "commandstats"}).text;
+    return done.find("cmdstat_flushdb") != std::string::npos;
+  };
+  EXPECT_FALSE(wait_for(Millis{2500}, is_flushed)) << link.output();
+  target.node(2).sigcont();
 
-  EXPECT_EQ(done.find("cmdstat_flushdb"), std::string::npos) << done;
   expect_equal_after_drain(source, target, link);
 }
 
