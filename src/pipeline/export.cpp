@@ -15,7 +15,8 @@ constexpr std::uint64_t doubts_told = 20;
 
 }  // namespace
 
-Export::Export(const asio::any_io_executor& executor, const Options& options, StatusBoard& board)
+Export::Export(const asio::any_io_executor& executor, const Options& options, StatusBoard& board,
+               ExportRole* role)
     : executor_(executor),
       options_(options),
       board_(board),
@@ -24,12 +25,15 @@ Export::Export(const asio::any_io_executor& executor, const Options& options, St
               std::min(intake_max_bytes, options.limits_memory_max_bytes / 8)),
       psync_(executor, options.source, options.source_psync_command, budget_, intake_, source_),
       observer_(executor, options.source),
-      sink_(options),
+      role_(role),
+      sink_(role != nullptr ? *role->sink : own_sink_.emplace(options)),
+      feed_(sink_.add_feed()),
       decoder_(budget_),
       scope_(executor),
       halt_(executor),
       resumed_(executor),
-      turn_(executor),
+      own_turn_(executor),
+      turn_(role != nullptr ? *role->turn : own_turn_),
       window_(budget_) {
   if (options.source.uri.kind == Uri::Kind::file)
     file_.emplace(executor, options.source, budget_, intake_, source_);
@@ -66,7 +70,7 @@ Task<Error> Export::run() {
   scope_.spawn(report());
   if (!file_) scope_.spawn(observer_.run());
   scope_.spawn(decode());
-  scope_.spawn(sync());
+  if (role_ == nullptr) scope_.spawn(sync());
   scope_.spawn(follow_source());
   error = co_await scope_.join();
   publish(Clock::now());
@@ -92,6 +96,13 @@ Task<Error> Export::open_ends() {
     ServerIdentity source;
     Error error = co_await observer_.open(source);
     if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
+    if (role_ != nullptr) {
+      psync_.may_full_sync = [this] {
+        if (source_.full_syncs > 0) role_->on_full_sync();
+        return source_.full_syncs == 0;
+      };
+      co_return Error();
+    }
     if (source.is_cluster)
       log_warn("the source is one node of a cluster; only its own slots will be copied");
   }
@@ -109,16 +120,15 @@ Task<Error> Export::follow_source() {
   co_return Error();
 }
 
-// The sink is written to by one at a time.
 Task<void> Export::take_turn() {
-  while (has_turn_)
-    co_await turn_.wait();
-  has_turn_ = true;
+  while (turn_.is_taken)
+    co_await turn_.changed.wait();
+  turn_.is_taken = true;
 }
 
 void Export::give_turn() {
-  has_turn_ = false;
-  turn_.notify();
+  turn_.is_taken = false;
+  turn_.changed.notify();
 }
 
 Task<Error> Export::decode() {
@@ -175,14 +185,14 @@ Task<Error> Export::begin_snapshot(Intake::FullSync full_sync) {
   window_.clear();
   stream_db_ = 0;
   keys_total_ = 0;
-  keys_before_ = sink_.stats().keys;
+  keys_before_ = feed_.stats.keys;
+  foreign_keys_ = 0;
   rules_.begin();
-  if (transform_.filter().is_active()) {
-    reader_->wants = [this](const rdb::Event& key) {
-      return rules_.wants(key, reader_->dialect());
-    };
-  }
+  if (role_ != nullptr) rules_.share(role_->names);
+  if (role_ != nullptr || transform_.filter().is_active())
+    reader_->wants = [this](const rdb::Event& key) { return wants_key(key); };
   snapshot_began_ = Clock::now();
+  if (role_ != nullptr && !role_->begins_file) co_return Error();
   co_return co_await sink_.begin_snapshot();
 }
 
@@ -205,8 +215,9 @@ Task<Error> Export::decode_snapshot(const Intake::Chunk& chunk) {
     snapshot_ended_ = event.kind == Kind::end;
     Error error;
     const bool travels = !transform_.is_active() || rules_.apply(event, reader_->dialect(), error);
-    if (travels && (options_.snapshot_enabled || event.kind == Kind::header)) {
-      error = sink_.take(event, window_.view().substr(0, consumed), reader_->dialect(),
+    const bool is_told = role_ == nullptr || !role_->is_late;
+    if (travels && is_told && (options_.snapshot_enabled || event.kind == Kind::header)) {
+      error = sink_.take(feed_, event, window_.view().substr(0, consumed), reader_->dialect(),
                          reader_->templates());
     }
     window_.consume(consumed);
@@ -233,12 +244,12 @@ Task<Error> Export::end_snapshot(TimePoint received) {
         fmt::format("snapshot: {} bytes were announced, it ends after {}", *frame.length, bytes));
   }
   source_.snapshot_wire_bytes = bytes + frame.mark.size();
-  Error error = co_await sink_.end_snapshot(full_sync_.position.offset);
+  in_snapshot_ = false;
+  Error error = co_await end_part();
   if (error) co_return error;
   log_info("snapshot written: keys={} rewritten={} bytes={} seconds={:.1f} file={}",
-           sink_.stats().keys - keys_before_, sink_.stats().rewritten_keys, bytes,
+           feed_.stats.keys - keys_before_, feed_.stats.rewritten_keys, bytes,
            static_cast<double>(elapsed_ms(snapshot_began_, Clock::now())) / 1000, sink_.path());
-  in_snapshot_ = false;
   in_stream_ = true;
   decoder_.start(full_sync_.position.offset, stream_db_);
   on_progress();
@@ -246,7 +257,7 @@ Task<Error> Export::end_snapshot(TimePoint received) {
   // A snapshot file has no place for what follows.
   const bool is_done =
       !options_.stream_enabled || !sink_.has_stream() || options_.stop_when == StopWhen::snapshot;
-  if (is_done && !draining_) {
+  if (is_done && !draining_ && role_ == nullptr) {
     reached_goal_ = true;
     finish_received();
   }
@@ -267,13 +278,17 @@ Task<Error> Export::decode_stream(SlabRef slab, ByteView bytes, TimePoint receiv
   Offset getack = 0;
   if (decoder_.take_getack(getack)) psync_.ack_now();
   if (const auto batch = decoder_.take()) {
-    if (sink_.written_offset() >= sink_.synced_offset()) oldest_unwritten_ = received;
+    if (feed_.written >= feed_.synced) oldest_unwritten_ = received;
+    if (role_ != nullptr) error = co_await meet_others(*batch);
+    if (error) co_return error;
     if (transform_.is_active()) {
       transform_.apply(*batch);
       error = judge_refusals(*batch);
       if (error) co_return error;
     }
-    sink_.take(*batch);
+    if (role_ != nullptr) error = judge_commands(*batch);
+    if (error) co_return error;
+    sink_.take(feed_, *batch);
   }
   if (decoder_.has_ended()) error = end_files();
   co_return error;
@@ -355,17 +370,20 @@ Task<Error> Export::sync() {
 void Export::on_progress() {
   if (!in_stream_) return;
   const TimePoint now = Clock::now();
-  const bool has_all = sink_.written_offset() >= decoder_.offset();
-  lag_.applied(sink_.written_offset(), has_all ? now : oldest_unwritten_, now);
-  source_.ack_offset = options_.stream_ack == AckPolicy::applied ? sink_.synced_offset() : 0;
+  const bool has_all = feed_.written >= decoder_.offset();
+  lag_.applied(feed_.written, has_all ? now : oldest_unwritten_, now);
+  source_.ack_offset = options_.stream_ack == AckPolicy::applied ? feed_.synced : 0;
 }
 
 void Export::check_goal(TimePoint now) {
+  if (role_ != nullptr) role_->is_ready = false;
   if (!in_stream_ || draining_) return;
   caught_up_ = caught_up_ || lag_.synced(now);
   if (!drain_wanted_ && options_.stop_when != StopWhen::lag_zero) return;
   if (lag_.stable_ms(now) < options_.stop_stable_for_ms) return;
-  log_info("lag is zero: offset={}", sink_.written_offset());
+  if (role_ != nullptr) role_->is_ready = true;
+  if (role_ != nullptr && !role_->may_end()) return;
+  log_info("lag is zero: offset={}", feed_.written);
   reached_goal_ = true;
   finish_received();
 }
@@ -419,7 +437,7 @@ Task<Error> Export::drain_received() {
   } else if (in_stream_) {
     error = co_await sink_.sync();
   }
-  if (!error && (in_snapshot_ || in_stream_)) error = co_await sink_.finish();
+  if (!error && role_ == nullptr && (in_snapshot_ || in_stream_)) error = co_await sink_.finish();
   give_turn();
   on_progress();
   psync_.ack_now();
