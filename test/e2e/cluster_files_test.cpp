@@ -56,5 +56,235 @@ TEST(ClusterRdbFile, HoldsTheKeysOfAllShardsAndPassesTheServersOwnCheck) {
   EXPECT_FALSE(fs::exists(file + ".part"));
 }
 
+// What a move that went wrong leaves behind.
+TEST(ClusterRdbFile, LeavesOutKeysThatAreNotTheirMasters) {
+  RedisCluster source(nodes(2));
+  RedisServer loader = source_server();
+  const int slot = key_slot("stray");
+  const std::size_t owner = source.owner(slot);
+  source.node(owner).command({"SET", "stray", "new"});
+  source.node(1 - owner).command({"CLUSTER", "SETSLOT", std::to_string(slot), "IMPORTING",
+                                  source.node_id(owner)});
+  RespClient other = source.node(1 - owner).client();
+  other.must({"ASKING"});
+  other.must({"SET", "stray", "old"});
+  other.must({"CLUSTER", "SETSLOT", std::to_string(slot), "STABLE"});
+  const std::string file = loader.directory() + "/out.rdb";
+  Keyferry link(KEYFERRY_BINARY);
+
+  EXPECT_EQ(run_to_end(link, source.uri(), "file://" + file), 0) << link.output();
+
+  load_dump(loader, file);
+  EXPECT_EQ(loader.command({"DBSIZE"}).integer, 1);
+  EXPECT_EQ(loader.command({"GET", "stray"}).text, "new");
+}
+
+TEST(ClusterRdbFile, OfMastersThatDisagreeOnALibraryIsRefused) {
+  RedisCluster source(nodes(2));
+  load_functions(source, library);
+  source.node(1).command({"FUNCTION", "LOAD", "REPLACE", std::string(library) + " -- other"});
+  const std::string file = source.node(0).directory() + "/out.rdb";
+  Keyferry link(KEYFERRY_BINARY);
+
+  EXPECT_EQ(run_to_end(link, source.uri(), "file://" + file), 1) << link.output();
+  EXPECT_NE(link.output().find("function library \"lib\" differs"), std::string::npos)
+      << link.output();
+  EXPECT_FALSE(fs::exists(file));
+}
+
+// A slow value keeps the first snapshot long enough for a slot to move.
+TEST(ClusterRdbFile, IsBegunAnewWhenASlotMovesMeanwhile) {
+  RedisCluster source(nodes(3));
+  RedisServer loader = source_server();
+  fill(source, busy(702).dataset);
+  for (std::size_t i = 0; i < 3; ++i)
+    source.node(i).command({"CONFIG", "SET", "rdb-key-save-delay", "400"});
+  const std::string file = loader.directory() + "/out.rdb";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  const auto begun = [&link] { return count_of(link.output(), "full sync begins") >= 2; };
+  ASSERT_TRUE(wait_for(Millis{20000}, begun)) << link.output();
+  move_some(source, 0, 3);
+  wait_agreement(source);
+  for (std::size_t i = 0; i < 3; ++i)
+    source.node(i).command({"CONFIG", "SET", "rdb-key-save-delay", "0"});
+
+  EXPECT_EQ(link.wait_exit(Millis{60000}), 0) << link.output();
+
+  EXPECT_NE(link.output().find("everything is written anew"), std::string::npos) << link.output();
+  load_dump(loader, file);
+  expect_equal(source, loader, link);
+}
+
+TEST(ClusterRdbFile, WaitsForASlotThatIsBeingMoved) {
+  RedisCluster source(nodes(2));
+  RedisServer loader = source_server();
+  const int slot = key_slot("{t}");
+  const std::size_t to = 1 - source.owner(slot);
+  for (int i = 0; i < 20; ++i)
+    source.node(1 - to).command({"SET", "{t}" + std::to_string(i), "v"});
+  source.begin_move(slot, to);
+  source.migrate_keys(slot, to, 10);
+  const std::string file = loader.directory() + "/out.rdb";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  const auto waits = [&link] {
+    return link.output().find("the snapshots wait: slots are on the move") != std::string::npos;
+  };
+  ASSERT_TRUE(wait_for(Millis{10000}, waits)) << link.output();
+  source.migrate_keys(slot, to);
+  source.finish_move(slot, to);
+
+  EXPECT_EQ(link.wait_exit(Millis{30000}), 0) << link.output();
+  load_dump(loader, file);
+  EXPECT_EQ(loader.command({"DBSIZE"}).integer, 20);
+}
+
+// --- streams
+
+// Under a writer until the file has everything.
+void follow(RedisCluster& source, const std::string& file, std::uint64_t seed,
+            const std::vector<std::string>& more = {}) {
+  const LiveOptions live = busy(seed);
+  fill(source, live.dataset);
+  LiveWriter writer(source, live);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file, more);
+  wait_streaming(link);
+  std::this_thread::sleep_for(Millis{800});
+  writer.stop();
+  EXPECT_TRUE(writer.errors().empty()) << writer.errors().front();
+  drain(link);
+  EXPECT_EQ(count_of(link.output(), "full sync begins"), 3u) << link.output();
+}
+
+void pipe_into(RedisServer& target, const std::string& file) {
+  shell("redis-cli -p " + std::to_string(target.port()) + " --pipe < " + file + " > " + file +
+        ".log");
+  EXPECT_NE(read_file(file + ".log").find("errors: 0"), std::string::npos)
+      << read_file(file + ".log");
+}
+
+TEST(ClusterRespFile, GoesThroughRedisCliIntoAnEqualServer) {
+  RedisCluster source(nodes(3));
+  RedisServer target = source_server();
+  const std::string file = target.directory() + "/out.resp";
+  follow(source, file, 711);
+
+  pipe_into(target, file);
+
+  EXPECT_EQ(describe(compare(source, target)), "");
+}
+
+TEST(ClusterRespFile, HoldsAFunctionOnce) {
+  RedisCluster source(nodes(3));
+  RedisServer target = source_server();
+  load_functions(source, library);
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  for (std::size_t i = 0; i < 3; ++i) {
+    RespClient node = source.node(i).client();
+    node.must({"FUNCTION", "DELETE", "lib"});
+    node.must({"FUNCTION", "LOAD", std::string(library) + " -- new"});
+  }
+  drain(link);
+
+  pipe_into(target, file);
+
+  EXPECT_EQ(describe(compare(source, target)), "") << read_file(file);
+}
+
+// Under a writer, while slots move.
+void play_moves(RedisCluster& source, const std::string& file, std::uint64_t seed) {
+  const LiveOptions live = busy(seed);
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  LiveWriter writer(source, live);
+  for (int round = 0; round < 2; ++round)
+    move_some(source, round, 3);
+  std::this_thread::sleep_for(Millis{300});
+  writer.stop();
+  EXPECT_TRUE(writer.errors().empty()) << writer.errors().front();
+  wait_agreement(source);
+  drain(link);
+  EXPECT_NE(link.output().find("slots changed hands"), std::string::npos) << link.output();
+  EXPECT_EQ(count_of(link.output(), "full sync begins"), 3u) << link.output();
+}
+
+TEST(ClusterRespFile, KeepsTheOrderOfKeysWhoseSlotsMove) {
+  RedisCluster source(nodes(3));
+  RedisServer target = source_server();
+  const std::string file = target.directory() + "/out.resp";
+  play_moves(source, file, 721);
+
+  pipe_into(target, file);
+
+  EXPECT_EQ(describe(compare(source, target)), "");
+}
+
+TEST(ClusterRespFile, GoesOnThroughAFailover) {
+  RedisCluster source(nodes(3, 3));
+  RedisServer target = source_server();
+  const LiveOptions live = busy(731);
+  fill(source, live.dataset);
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  source.node(3).command({"CLUSTER", "FAILOVER"});
+  wait_leader(source, 3);
+  wait_agreement(source);
+  LiveWriter writer(source, live);
+  std::this_thread::sleep_for(Millis{500});
+  writer.stop();
+  drain(link);
+  EXPECT_NE(link.output().find("source shard has another master"), std::string::npos)
+      << link.output();
+
+  pipe_into(target, file);
+
+  expect_equal(source, target, link);
+}
+
+TEST(ClusterRespFile, IsBegunAnewBehindAFlushOfOneMaster) {
+  RedisCluster source(nodes(2));
+  RedisServer target = source_server();
+  fill(source, busy(741).dataset);
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  source.node(0).command({"FLUSHALL"});
+  const auto again = [&link] { return count_of(link.output(), "full sync begins") == 4; };
+  ASSERT_TRUE(wait_for(Millis{10000}, again)) << link.output();
+  wait_streaming(link);
+  drain(link);
+
+  pipe_into(target, file);
+
+  EXPECT_GT(key_count(target), 0u);
+  expect_equal(source, target, link);
+}
+
+// --- .manifest
+
+TEST(ClusterBackup, IsAnAppendOnlyFileThatAServerStartsFrom) {
+  RedisCluster source(nodes(3));
+  RedisServer loader = source_server();
+  loader.stop();
+  fs::create_directory(loader.directory() + "/appendonlydir");
+  follow(source, loader.directory() + "/appendonlydir/appendonly.aof.manifest", 751,
+         {"--set", "target.file.rotate_bytes=100KiB"});
+
+  loader.restart({"--appendonly", "yes"});
+
+  EXPECT_EQ(describe(compare(source, loader)), "");
+  EXPECT_TRUE(fs::exists(loader.directory() + "/appendonlydir/appendonly.aof.2.incr.aof"));
+}
+
 }  // namespace
 }  // namespace keyferry::test
