@@ -193,7 +193,9 @@ Task<Error> ClusterExport::close_files() {
   const TimePoint begin = Clock::now();
   while (elapsed_ms(begin, Clock::now()) < agreement_max_ms) {
     error = co_await read_settled();
-    if (!error && is_as_known()) co_return Error();
+    // Slots may even have come back meanwhile.
+    if (!error && is_as_known() && (!stopping_ || source_.view().epoch == epoch_))
+      co_return Error();
     co_await step_.wait_for(ask_again);
   }
   const std::string why = error ? error.what : "slots have another master than the file knows";

@@ -14,7 +14,7 @@ constexpr Millis look_soon{100};
 constexpr int missed_max = 3;
 constexpr Millis poll_interval{5};
 constexpr Millis ask_again{100};
-constexpr std::int64_t stuck_max_ms = 200;
+constexpr std::int64_t held_both_max_ms = 2000;
 // A shard that is stopping waits for others no longer than this.
 constexpr std::int64_t stop_wait_ms = 3000;
 // Before the first snapshot: how long slots may go on moving.
@@ -127,7 +127,7 @@ ClusterExport::Shard& ClusterExport::add_shard(const ClusterShard& seen) {
     return leaving_;
   };
   one.role.snapshot_done = [this, &one] { return await_streams(one); };
-  one.role.wait_for_others = [this, &one] { return wait_for_others(one); };
+  one.role.wait_for_others = [this, &one](Slot slot) { return wait_for_others(one, slot); };
   one.role.on_full_sync = [this, &one] {
     if (!one.doubted_at) one.doubted_at = Clock::now();
     look_wanted_ = true;
@@ -159,6 +159,7 @@ Task<Error> ClusterExport::follow() {
     if (round_over_ || stopping_) continue;
     Error error = co_await source_.refresh();
     if (!error && !round_over_) error = co_await adopt_view();
+    if (!error && is_streaming_) epoch_ = source_.view().epoch;
     if (!error && !round_over_ && is_streaming_) error = co_await hand_over();
     if (!error && !round_over_ && is_streaming_) error = co_await settle_goal();
     last_error_ = error.what;
@@ -258,11 +259,7 @@ Task<Error> ClusterExport::hand_over() {
     look_wanted_ = true;
     const bool is_true = co_await source_.serves(seen.master, slots);
     if (!is_true) continue;
-    for (const auto& shard : shards_) {
-      if (shard->entry == *entry || shard->has_ended) continue;
-      Error error = co_await wait_for(*shard, *shard);
-      if (error || round_over_) co_return Error();
-    }
+    if (!co_await have_taken(*entry, slots)) continue;
     table_.give(*entry, slots);
     for (const auto& shard : shards_)
       shard->role.lost |= slots;
@@ -273,58 +270,94 @@ Task<Error> ClusterExport::hand_over() {
   co_return Error();
 }
 
+// Whether all shards but this one have come to where their streams are now.
+Task<bool> ClusterExport::have_taken(std::size_t entry, ShardSlots slots) {
+  std::vector<std::pair<Shard*, Offset>> ends;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    Shard& other = *shards_[i];
+    if (other.entry == entry || other.has_ended) continue;
+    const auto reading = co_await source_.read_offset(other.master);
+    if (round_over_ || !reading || reading->replid != other.link->replid()) co_return false;
+    ends.emplace_back(&other, reading->offset);
+  }
+  const TimePoint begin = Clock::now();
+  const auto is_behind = [&slots](const auto& one) {
+    return !one.first->has_ended && !one.first->link->has_taken(one.second, slots);
+  };
+  while (std::any_of(ends.begin(), ends.end(), is_behind)) {
+    if (round_over_ || elapsed_ms(begin, Clock::now()) > look_interval.count()) co_return false;
+    co_await step_.wait_for(poll_interval);
+  }
+  co_return !round_over_;
+}
+
 // All have reached their goal: they may end, unless a key is on its way between two of them.
 Task<Error> ClusterExport::settle_goal() {
   if (leaving_ || !all_ready()) co_return Error();
   Error error = co_await read_settled();
   if (!error && !is_as_known()) error = Error(Errc::history_lost, "slots are on the move");
-  if (error.is(Errc::history_lost)) error = Error();
-  else if (!error) leaving_ = all_ready();
+  if (error.is(Errc::history_lost)) {
+    error = Error();
+  } else if (!error) {
+    leaving_ = all_ready();
+  }
   look_wanted_ = look_wanted_ || !leaving_;
   co_return error;
 }
 
-Task<Error> ClusterExport::wait_for_others(Shard& shard) {
+// All are asked at once how far they are: what they do later is not waited for.
+Task<Error> ClusterExport::wait_for_others(Shard& shard, Slot slot) {
   look_wanted_ = true;
   look_.notify();
+  std::vector<std::pair<Shard*, Offset>> ends;
   for (std::size_t i = 0; i < shards_.size(); ++i) {  // more may join
     Shard& other = *shards_[i];
     if (&other == &shard || other.is_leaving) continue;
-    shard.waits_for = &other;
-    Error error = co_await wait_for(shard, other);
-    shard.waits_for = nullptr;
+    Offset end = 0;
+    Error error = co_await read_end(other, end);
+    if (error) co_return error;
+    ends.emplace_back(&other, end);
+  }
+  ShardSlots slots;
+  slots.set(slot);
+  for (const auto& [other, end] : ends) {
+    Error error = co_await wait_for(*other, end, slots);
     if (error) co_return error;
   }
   co_return Error();
 }
 
-// Until everything that `other` has done until now is taken.
-Task<Error> ClusterExport::wait_for(Shard& shard, Shard& other) {
+// How far the stream of `other` is now.
+Task<Error> ClusterExport::read_end(Shard& other, Offset& end) {
   const TimePoint begin = Clock::now();
-  std::optional<Offset> until;
-  std::optional<TimePoint> stuck_since;
-  while (!round_over_ && !other.is_leaving) {
-    if (other.has_ended) break;
-    if (stopping_ && elapsed_ms(begin, Clock::now()) > stop_wait_ms) break;
-    if (!until) {
-      const Endpoint node = other.master;
-      const auto reading = co_await source_.read_offset(node);
-      const bool is_usable = reading && reading->is_master && node == other.master &&
-                             reading->replid == other.link->replid();
-      if (is_usable) {
-        until = reading->offset;
-      } else {
-        co_await step_.wait_for(ask_again);
-      }
-      continue;
+  while (!is_over_for(other, begin)) {
+    const Endpoint node = other.master;
+    const auto reading = co_await source_.read_offset(node);
+    const bool is_usable = reading && reading->is_master && node == other.master &&
+                           reading->replid == other.link->replid();
+    if (is_usable) {
+      end = reading->offset;
+      co_return Error();
     }
-    if (other.link->has_taken(*until)) co_return Error();
-    if (!is_stuck(shard)) {
-      stuck_since.reset();
-    } else if (!stuck_since) {
-      stuck_since = Clock::now();
-    } else if (elapsed_ms(*stuck_since, Clock::now()) > stuck_max_ms) {
-      begin_anew("slots moved to and fro, and two shards wait for each other");
+    co_await step_.wait_for(ask_again);
+  }
+  if (other.is_leaving && !round_over_) co_return Error();
+  co_return Error(Errc::cancelled, "stopped");
+}
+
+// Until everything that `other` has done to the slots up to `end` is taken. Where both hold the
+// slot, each for what the other one did before, nobody knows the order.
+Task<Error> ClusterExport::wait_for(Shard& other, Offset end, ShardSlots slots) {
+  const TimePoint begin = Clock::now();
+  std::optional<TimePoint> held_since;
+  while (!is_over_for(other, begin)) {
+    if (other.link->has_taken(end, slots)) co_return Error();
+    if (!other.link->has_taken(end, ShardSlots())) {
+      held_since.reset();
+    } else if (!held_since) {
+      held_since = Clock::now();
+    } else if (elapsed_ms(*held_since, Clock::now()) > held_both_max_ms) {
+      begin_anew("a slot moved to and fro, and two shards wait for each other");
     }
     co_await step_.wait_for(poll_interval);
   }
@@ -332,14 +365,10 @@ Task<Error> ClusterExport::wait_for(Shard& shard, Shard& other) {
   co_return Error(Errc::cancelled, "stopped");
 }
 
-// Whether those it waits for wait for it in turn.
-bool ClusterExport::is_stuck(const Shard& shard) const {
-  const Shard* at = shard.waits_for;
-  for (std::size_t i = 0; i < shards_.size() && at != nullptr; ++i) {
-    at = at->waits_for;
-    if (at == &shard) return true;
-  }
-  return false;
+// Nothing more is to be expected of it.
+bool ClusterExport::is_over_for(const Shard& other, TimePoint since) const {
+  if (round_over_ || other.is_leaving || other.has_ended) return true;
+  return stopping_ && elapsed_ms(since, Clock::now()) > stop_wait_ms;
 }
 
 }  // namespace keyferry

@@ -277,21 +277,25 @@ Task<Error> Export::decode_stream(SlabRef slab, ByteView bytes, TimePoint receiv
   if (error) co_return error;
   Offset getack = 0;
   if (decoder_.take_getack(getack)) psync_.ack_now();
-  if (const auto batch = decoder_.take()) {
+  if (auto batch = decoder_.take()) {
     if (feed_.written >= feed_.synced) oldest_unwritten_ = received;
-    if (role_ != nullptr) error = co_await meet_others(*batch);
+    if (role_ != nullptr) error = co_await hold_back(*batch);
+    if (!error) error = take_batch(*batch);
     if (error) co_return error;
-    if (transform_.is_active()) {
-      transform_.apply(*batch);
-      error = judge_refusals(*batch);
-      if (error) co_return error;
-    }
-    if (role_ != nullptr) error = judge_commands(*batch);
-    if (error) co_return error;
-    sink_.take(feed_, *batch);
   }
   if (decoder_.has_ended()) error = end_files();
   co_return error;
+}
+
+Error Export::take_batch(Batch& batch) {
+  Error error;
+  if (transform_.is_active()) {
+    transform_.apply(batch);
+    error = judge_refusals(batch);
+  }
+  if (!error && role_ != nullptr) error = judge_commands(batch);
+  if (!error) sink_.take(feed_, batch);
+  return error;
 }
 
 // Nothing in a file can be healed: what a rule tears apart is told, as with a target at least once.
@@ -371,6 +375,7 @@ void Export::on_progress() {
   if (!in_stream_) return;
   const TimePoint now = Clock::now();
   const bool has_all = feed_.written >= decoder_.offset();
+  if (!held_.empty()) return;
   lag_.applied(feed_.written, has_all ? now : oldest_unwritten_, now);
   source_.ack_offset = options_.stream_ack == AckPolicy::applied ? feed_.synced : 0;
 }
@@ -381,6 +386,7 @@ void Export::check_goal(TimePoint now) {
   caught_up_ = caught_up_ || lag_.synced(now);
   if (!drain_wanted_ && options_.stop_when != StopWhen::lag_zero) return;
   if (lag_.stable_ms(now) < options_.stop_stable_for_ms) return;
+  if (!held_.empty()) return;
   if (role_ != nullptr) role_->is_ready = true;
   if (role_ != nullptr && !role_->may_end()) return;
   log_info("lag is zero: offset={}", feed_.written);
@@ -426,7 +432,7 @@ void Export::finish_received() {
 }
 
 Task<Error> Export::drain_received() {
-  while (!finished_ && (!intake_.is_idle() || is_decoding_))
+  while (!finished_ && (!intake_.is_idle() || is_decoding_ || !held_.empty()))
     co_await halt_.wait_for(Millis(5));
   if (finished_) co_return Error();
   co_await take_turn();

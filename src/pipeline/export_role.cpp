@@ -8,6 +8,9 @@
 namespace keyferry {
 namespace {
 
+constexpr std::size_t held_max_bytes = 4 * 1024 * 1024;
+constexpr std::int64_t held_max_ms = 30000;
+
 bool is_removal(const CommandInfo* info) {
   static const CommandInfo* const del = find_command("DEL");
   static const CommandInfo* const unlink = find_command("UNLINK");
@@ -35,35 +38,90 @@ bool Export::wants_key(const rdb::Event& key) {
 
 // A key that arrives (RESTORE-ASKING: Redis 3.0 to 8.4 cluster.c migrateCommand), or one of a slot
 // that is not the shard's, may have a past in the streams of others.
-Export::Meeting Export::judge_slots(const Batch& batch) {
+void Export::judge_command(const Batch& batch, const Command& command, Piece& piece) {
   static const CommandInfo* const arrival = find_command("RESTORE-ASKING");
-  Meeting out = Meeting::nobody;
-  for (const Command& command : batch.commands) {
-    if (command.info == nullptr || command.info->kind != CommandKind::write) continue;
-    const auto args = batch.args_of(command);
-    for_each_key(*command.info, args, [&](std::size_t at) {
-      const Slot slot = slot_of(args[at]);
-      if (is_own_key(args[at]) || (role_->slots[slot] && command.info != arrival)) return;
-      // Nothing came to the slot since it became another one's: it is what was left there.
-      if (!is_removal(command.info)) role_->lost.reset(slot);
-      if (role_->lost[slot]) out = Meeting::impossible;
-      if (out == Meeting::nobody) out = Meeting::others;
-    });
-  }
-  return out;
+  if (command.info == nullptr || command.info->kind != CommandKind::write) return;
+  const auto args = batch.args_of(command);
+  for_each_key(*command.info, args, [&](std::size_t at) {
+    if (is_own_key(args[at])) return;
+    const Slot slot = slot_of(args[at]);
+    piece.is_mixed = piece.is_mixed || (piece.slot && *piece.slot != slot);
+    piece.slot = slot;
+    if (held_.holds(slot)) piece.must_wait = true;
+    if (role_->slots[slot] && command.info != arrival) return;
+    piece.must_wait = true;
+    // Nothing came to the slot since it became another one's: it is what was left there.
+    if (!is_removal(command.info)) role_->lost.reset(slot);
+    piece.is_left_over = piece.is_left_over || role_->lost[slot];
+  });
 }
 
-Task<Error> Export::meet_others(const Batch& batch) {
-  const Meeting meeting = judge_slots(batch);
-  if (meeting == Meeting::nobody) co_return Error();
-  if (meeting == Meeting::impossible) {
-    role_->begin_anew("a master dropped keys of a slot that had become another one's");
-    co_return Error(Errc::cancelled, "begun anew");
+Export::Piece Export::judge_piece(const Batch& batch, std::size_t first) {
+  Piece piece;
+  piece.last = first;
+  while (batch.commands[first].group == GroupMark::first &&
+         batch.commands[piece.last].group != GroupMark::last &&
+         piece.last + 1 < batch.commands.size())
+    ++piece.last;
+  for (std::size_t i = first; i <= piece.last; ++i)
+    judge_command(batch, batch.commands[i], piece);
+  return piece;
+}
+
+// Takes out of the batch what has to wait; each slot of it is let go by a coroutine of its own.
+Task<Error> Export::hold_back(Batch& batch) {
+  std::vector<Command>& commands = batch.commands;
+  std::size_t kept = 0;
+  for (std::size_t at = 0; at < commands.size();) {
+    const Piece piece = judge_piece(batch, at);
+    if (piece.is_left_over)
+      co_return begin_anew("a master dropped keys of a slot that had become another one's");
+    if (piece.must_wait && piece.is_mixed)
+      co_return begin_anew("a transaction writes to several slots, one of which is on the move");
+    if (piece.must_wait) {
+      const bool is_first = held_.add(*piece.slot, batch, at, piece.last);
+      if (is_first) scope_.spawn(release(*piece.slot));
+      at = piece.last + 1;
+    } else {
+      for (; at <= piece.last; ++at)
+        commands[kept++] = commands[at];
+    }
   }
-  give_turn();
-  Error error = co_await role_->wait_for_others();
-  co_await take_turn();
-  co_return error;
+  commands.resize(kept);
+  const TimePoint begin = Clock::now();
+  while (held_.bytes() > held_max_bytes && !finished_) {
+    if (elapsed_ms(begin, Clock::now()) > held_max_ms)
+      co_return begin_anew("a slot moves, and too much waits for its former master");
+    give_turn();
+    co_await halt_.wait_for(Millis(5));
+    co_await take_turn();
+  }
+  co_return Error();
+}
+
+Task<Error> Export::release(Slot slot) {
+  while (!finished_) {
+    co_await halt_.wait_for(Millis(1));  // what comes together waits together
+    std::unique_ptr<Batch> batch = held_.take(slot);
+    Error error = co_await role_->wait_for_others(slot);
+    if (finished_) break;
+    // What is held back now would follow what never comes.
+    if (error) co_return error;
+    co_await take_turn();
+    batch->end = feed_.taken;
+    error = take_batch(*batch);
+    give_turn();
+    if (error) co_return error;
+    if (held_.release(slot)) break;
+  }
+  if (finished_) held_.clear();
+  on_progress();
+  co_return Error();
+}
+
+Error Export::begin_anew(const std::string& why) {
+  role_->begin_anew(why);
+  return {Errc::cancelled, "begun anew"};
 }
 
 // Behind filter and mapping: what is left would be carried out on the keys of all shards.
@@ -72,8 +130,7 @@ Error Export::judge_commands(const Batch& batch) {
     if (command.info == nullptr || command.refusal != nullptr) continue;
     const auto args = batch.args_of(command);
     if (!command.info->flushes && !is_function_restore(*command.info, args)) continue;
-    role_->begin_anew(fmt::format("{} at one of the masters", escaped(args[0])));
-    return {Errc::cancelled, "begun anew"};
+    return begin_anew(fmt::format("{} at one of the masters", escaped(args[0])));
   }
   return Error();
 }
@@ -82,8 +139,7 @@ Task<Error> Export::end_part() {
   FileSink::end_part(feed_, full_sync_.position.offset);
   if (role_ == nullptr) co_return co_await sink_.end_snapshot();
   if (foreign_keys_ > 0 && role_->is_late) {
-    role_->begin_anew("a master that joined the cluster has keys already");
-    co_return Error(Errc::cancelled, "begun anew");
+    co_return begin_anew("a master that joined the cluster has keys already");
   }
   if (foreign_keys_ > 0)
     log_warn("keys of slots that are not the master's were left out: {}", foreign_keys_);

@@ -48,7 +48,6 @@ class ClusterExport {
     bool is_leaving = false;
     int missed = 0;  // views in a row that did not have it
     std::optional<TimePoint> doubted_at;  // a full sync was offered
-    const Shard* waits_for = nullptr;
   };
 
   // the rounds (cluster_export.cpp)
@@ -86,9 +85,11 @@ class ClusterExport {
   Task<Error> hand_over();
   Task<Error> settle_goal();
   void share_out();
-  Task<Error> wait_for_others(Shard& shard);
-  Task<Error> wait_for(Shard& shard, Shard& other);
-  bool is_stuck(const Shard& shard) const;
+  Task<bool> have_taken(std::size_t entry, ShardSlots slots);
+  Task<Error> wait_for_others(Shard& shard, Slot slot);
+  Task<Error> read_end(Shard& other, Offset& end);
+  Task<Error> wait_for(Shard& other, Offset end, ShardSlots slots);
+  bool is_over_for(const Shard& other, TimePoint since) const;
 
   asio::any_io_executor executor_;
   const Options& options_;

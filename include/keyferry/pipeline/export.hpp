@@ -6,6 +6,7 @@
 
 #include "keyferry/checkpoint/lag.hpp"
 #include "keyferry/pipeline/export_role.hpp"
+#include "keyferry/pipeline/held_slots.hpp"
 #include "keyferry/pipeline/observer.hpp"
 #include "keyferry/pipeline/snapshot_rules.hpp"
 #include "keyferry/pipeline/status.hpp"
@@ -41,14 +42,25 @@ class Export {
   // The sink has written or synced something.
   void note_written() { on_progress(); }
   const std::string& replid() const { return source_.replid; }
-  bool has_taken(Offset offset) const { return in_stream_ && feed_.taken >= offset; }
+  // All that was done to these slots up to there is in the files, or about to be.
+  bool has_taken(Offset offset, const ShardSlots& slots) const {
+    return in_stream_ && feed_.taken >= offset && !held_.holds_before(slots, offset);
+  }
 
  private:
-  enum class Meeting { nobody, others, impossible };
+  // Some commands that stay together: one, or a whole transaction.
+  struct Piece {
+    std::size_t last = 0;  // index in the batch
+    std::optional<Slot> slot;
+    bool is_mixed = false;      // of several slots
+    bool must_wait = false;     // for other shards
+    bool is_left_over = false;  // of what another shard has now
+  };
 
   Task<Error> open_ends();
   Error compile_rules();
   Error judge_refusals(const Batch& batch);
+  Error take_batch(Batch& batch);
   Task<Error> follow_source();
   Task<Error> decode();
   Task<Error> take_item(Intake::Item& item);
@@ -58,9 +70,12 @@ class Export {
   Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
   // export_role.cpp
   bool wants_key(const rdb::Event& key);
-  Meeting judge_slots(const Batch& batch);
-  Task<Error> meet_others(const Batch& batch);
+  Piece judge_piece(const Batch& batch, std::size_t first);
+  void judge_command(const Batch& batch, const Command& command, Piece& piece);
+  Task<Error> hold_back(Batch& batch);
+  Task<Error> release(Slot slot);
   Error judge_commands(const Batch& batch);
+  Error begin_anew(const std::string& why);
   Task<Error> end_part();
 
   Error begin_file();
@@ -99,6 +114,7 @@ class Export {
   Scope scope_;
   Signal halt_;
   Signal resumed_;
+  HeldSlots held_;  // with a role
   FileTurn own_turn_;
   FileTurn& turn_;
 

@@ -38,9 +38,9 @@ struct ExportRole {
   std::function<bool()> may_end;
   // The snapshot has been taken; returns when the stream may be. Errc::cancelled: that will not be.
   std::function<Task<Error>()> snapshot_done;
-  // Returns when everything that the other shards have done until now has been taken.
+  // Returns when everything that the other shards have done to the slot until now has been taken.
   // Errc::cancelled: that will not come any more.
-  std::function<Task<Error>()> wait_for_others;
+  std::function<Task<Error>(Slot slot)> wait_for_others;
   // A full sync is offered behind the first one, by whomever.
   std::function<void()> on_full_sync;
   // What came has no place in the files: all of it is to be written once more.
