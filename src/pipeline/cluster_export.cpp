@@ -14,7 +14,7 @@ constexpr std::int64_t write_interval_ms = 200;
 constexpr std::size_t rounds_per_hour_max = 6;
 constexpr Millis between_rounds{500};
 // At the end the nodes may need a moment to agree on a move that is over.
-constexpr std::int64_t agreement_max_ms = 5000;
+constexpr std::int64_t agreement_max_ms = 3000;
 constexpr Millis ask_again{200};
 
 }  // namespace

@@ -56,6 +56,8 @@ TEST(ClusterNodes, SlotsOnTheMoveStayWithTheirOwner) {
   ASSERT_TRUE(view);
   EXPECT_EQ(view->shards[0].slots, range(0, 99) | range(105, 105));
   EXPECT_EQ(view->shards[1].slots, range(100, 104) | range(107, 16383));
+  EXPECT_EQ(view->shards[0].moving, range(106, 106));
+  EXPECT_EQ(view->shards[1].moving, range(106, 106));
 }
 
 TEST(ClusterNodes, AFailedMasterWithoutSlotsIsNoShard) {

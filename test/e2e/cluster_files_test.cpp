@@ -3,7 +3,6 @@
 #include <filesystem>
 
 #include "cluster_source.hpp"
-#include "support/dataset.hpp"
 
 namespace keyferry::test {
 namespace {
@@ -140,6 +139,29 @@ TEST(ClusterRdbFile, WaitsForASlotThatIsBeingMoved) {
   EXPECT_EQ(loader.command({"DBSIZE"}).integer, 20);
 }
 
+TEST(ClusterRdbFile, IsFilteredAndMappedAndNamesWhatCollides) {
+  RedisCluster source(nodes(3));
+  RedisServer loader = source_server();
+  for (const char* key : {"a:1", "a:2", "a:3", "b:4", "tmp:1", "tmp:2"})
+    source.node(source.owner(key_slot(key))).command({"SET", key, "1"});
+  const std::vector<std::string> rules = {"--set", "filter.block.prefixes=[\"tmp:\"]", "--set",
+                                          "transform.key_prefix.replace={\"a:\": \"b:\"}"};
+  const std::string file = loader.directory() + "/out.rdb";
+  Keyferry link(KEYFERRY_BINARY);
+
+  EXPECT_EQ(run_to_end(link, source.uri(), "file://" + file, rules), 0) << link.output();
+  load_dump(loader, file);
+  EXPECT_EQ(loader.command({"EXISTS", "b:1", "b:2", "b:3", "b:4"}).integer, 4);
+  EXPECT_EQ(loader.command({"DBSIZE"}).integer, 4);
+
+  source.node(source.owner(key_slot("a:4"))).command({"SET", "a:4", "1"});
+  ASSERT_NE(source.owner(key_slot("a:4")), source.owner(key_slot("b:4")))
+      << "they have to be of two shards";
+  EXPECT_EQ(run_to_end(link, source.uri(), "file://" + file + ".rdb", rules), 1) << link.output();
+  EXPECT_NE(link.output().find("which another key has become"), std::string::npos)
+      << link.output();
+}
+
 // --- streams
 
 // Under a writer until the file has everything.
@@ -268,6 +290,105 @@ TEST(ClusterRespFile, IsBegunAnewBehindAFlushOfOneMaster) {
 
   EXPECT_GT(key_count(target), 0u);
   expect_equal(source, target, link);
+}
+
+// A master without slots when the link begins, or that joins while it runs.
+TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
+  RedisCluster source(nodes(2));
+  RedisServer target = source_server();
+  ServerOptions options;
+  options.args = {"--cluster-enabled", "yes"};
+  RedisServer fresh(std::move(options));
+  const LiveOptions live = busy(733);
+  fill(source, live.dataset);
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  fresh.command({"CLUSTER", "MEET", "127.0.0.1", std::to_string(source.node(0).port())});
+  const auto is_known = [&source, &fresh] {
+    const std::string info = source.node(1).command({"CLUSTER", "INFO"}).text;
+    return info.find("cluster_known_nodes:3") != std::string::npos &&
+           fresh.command({"CLUSTER", "INFO"}).text.find("state:ok") != std::string::npos;
+  };
+  ASSERT_TRUE(wait_for(Millis{20000}, is_known));
+  const auto joined = [&link] {
+    return count_of(link.output(), "source shard taken up") == 3 &&
+           count_of(link.output(), "full sync begins") == 3;
+  };
+  ASSERT_TRUE(wait_for(Millis{20000}, joined)) << link.output();
+  LiveWriter writer(source, live);
+  const std::string id = fresh.command({"CLUSTER", "MYID"}).text;
+  for (int block = 0; block < 70; block += 7) {
+    const int slot = key_slot("{t" + std::to_string(block) + "}");
+    const std::string number = std::to_string(slot);
+    RedisServer& from = source.node(source.owner(slot));
+    const std::string from_id = source.node_id(source.owner(slot));
+    fresh.command({"CLUSTER", "SETSLOT", number, "IMPORTING", from_id});
+    from.command({"CLUSTER", "SETSLOT", number, "MIGRATING", id});
+    while (true) {
+      RespClient client = from.client();
+      const Reply keys = client.must({"CLUSTER", "GETKEYSINSLOT", number, "100"});
+      if (keys.items.empty()) break;
+      Args migrate = {"MIGRATE", "127.0.0.1", std::to_string(fresh.port()), "", "0", "10000",
+                      "KEYS"};
+      for (const Reply& key : keys.items)
+        migrate.push_back(key.text);
+      client.must(migrate);
+    }
+    for (RedisServer* node : {&fresh, &from, &source.node(0), &source.node(1)})
+      node->client().command({"CLUSTER", "SETSLOT", number, "NODE", id});
+  }
+  std::this_thread::sleep_for(Millis{300});
+  writer.stop();
+  drain(link);
+  EXPECT_NE(link.output().find("slots changed hands"), std::string::npos) << link.output();
+  EXPECT_EQ(count_of(link.output(), "full sync begins"), 3u) << link.output();
+
+  pipe_into(target, file);
+
+  EXPECT_EQ(describe(compare(source, target)), "");
+}
+
+TEST(ClusterRespFile, TellsThatASlotWasBetweenTwoMastersAtTheEnd) {
+  RedisCluster source(nodes(2));
+  const int slot = key_slot("{t}");
+  const std::size_t to = 1 - source.owner(slot);
+  for (int i = 0; i < 20; ++i)
+    source.node(1 - to).command({"SET", "{t}" + std::to_string(i), "v"});
+  const std::string file = source.node(0).directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  source.begin_move(slot, to);
+  source.migrate_keys(slot, to, 10);
+
+  link.process().send_signal(SIGTERM);
+
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 3) << link.output();
+  EXPECT_NE(link.output().find("slots were moving when the link ended"), std::string::npos)
+      << link.output();
+}
+
+// --- .jsonl
+
+TEST(ClusterJsonFile, HoldsKeysAndCommandsOfAllShards) {
+  RedisCluster source(nodes(3));
+  const std::string file = source.node(0).directory() + "/out.jsonl";
+  for (const char* key : {"a", "b", "c", "d", "e"})
+    source.node(source.owner(key_slot(key))).command({"SET", key, "1"});
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  for (const char* key : {"a", "b", "c", "d", "e"})
+    source.node(source.owner(key_slot(key))).command({"INCR", key});
+  drain(link);
+
+  const std::string text = read_file(file);
+  EXPECT_EQ(count_of(text, "\"type\":\"string\""), 5u) << text;
+  EXPECT_EQ(count_of(text, "\"command\":[\"INCR\","), 5u) << text;
+  EXPECT_EQ(count_of(text, "{\"rdb\":"), 1u) << text;
+  shell("python3 -c 'import json,sys; [json.loads(l) for l in open(\"" + file + "\")]'");
 }
 
 // --- .manifest
