@@ -205,7 +205,8 @@ Task<Error> ClusterExport::close_files() {
   }
   co_return Error(Errc::left_early,
                   "slots were moving when the link ended, and what was on its way may be missing "
-                  "in the file (start again): " + why);
+                  "in the file (start again): " +
+                      why);
 }
 
 // When the last shard has ended there is nothing left to do.

@@ -141,8 +141,8 @@ ClusterExport::Shard& ClusterExport::add_shard(const ClusterShard& seen) {
 }
 
 void ClusterExport::begin_shard(Shard& shard) {
-  log_info("source shard taken up: shard={} master={} slots={}",
-           table_.entries()[shard.entry].name, to_string(shard.master), shard.role.slots.count());
+  log_info("source shard taken up: shard={} master={} slots={}", table_.entries()[shard.entry].name,
+           to_string(shard.master), shard.role.slots.count());
   shard.link = std::make_unique<Export>(executor_, shard.options, shard.board, &shard.role);
   shard.link->announced_port = announced_port;
   shard.has_begun = true;

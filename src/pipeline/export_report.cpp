@@ -102,8 +102,8 @@ void Export::log_progress(TimePoint now) {
   if (!logs_progress || role_ != nullptr) return;
   const auto lag = file_ ? board_.read()->lag_bytes : lag_.lag_bytes(now);
   log_info("progress: phase={} keys={} commands={} written_bytes={} lag_bytes={}",
-           to_string(phase()), feed_.stats.keys - keys_before_, feed_.stats.commands,
-           feed_.bytes, lag ? std::to_string(*lag) : "unknown");
+           to_string(phase()), feed_.stats.keys - keys_before_, feed_.stats.commands, feed_.bytes,
+           lag ? std::to_string(*lag) : "unknown");
 }
 
 }  // namespace keyferry

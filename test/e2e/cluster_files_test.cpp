@@ -62,8 +62,8 @@ TEST(ClusterRdbFile, LeavesOutKeysThatAreNotTheirMasters) {
   const int slot = key_slot("stray");
   const std::size_t owner = source.owner(slot);
   source.node(owner).command({"SET", "stray", "new"});
-  source.node(1 - owner).command({"CLUSTER", "SETSLOT", std::to_string(slot), "IMPORTING",
-                                  source.node_id(owner)});
+  source.node(1 - owner).command(
+      {"CLUSTER", "SETSLOT", std::to_string(slot), "IMPORTING", source.node_id(owner)});
   RespClient other = source.node(1 - owner).client();
   other.must({"ASKING"});
   other.must({"SET", "stray", "old"});
@@ -158,8 +158,7 @@ TEST(ClusterRdbFile, IsFilteredAndMappedAndNamesWhatCollides) {
   ASSERT_NE(source.owner(key_slot("a:4")), source.owner(key_slot("b:4")))
       << "they have to be of two shards";
   EXPECT_EQ(run_to_end(link, source.uri(), "file://" + file + ".rdb", rules), 1) << link.output();
-  EXPECT_NE(link.output().find("which another key has become"), std::string::npos)
-      << link.output();
+  EXPECT_NE(link.output().find("which another key has become"), std::string::npos) << link.output();
 }
 
 // --- streams
@@ -330,8 +329,8 @@ TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
       RespClient client = from.client();
       const Reply keys = client.must({"CLUSTER", "GETKEYSINSLOT", number, "100"});
       if (keys.items.empty()) break;
-      Args migrate = {"MIGRATE", "127.0.0.1", std::to_string(fresh.port()), "", "0", "10000",
-                      "KEYS"};
+      Args migrate = {"MIGRATE", "127.0.0.1", std::to_string(fresh.port()), "", "0",
+                      "10000",   "KEYS"};
       for (const Reply& key : keys.items)
         migrate.push_back(key.text);
       client.must(migrate);

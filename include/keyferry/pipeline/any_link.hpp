@@ -47,7 +47,7 @@ class AnyLink {
   asio::any_io_executor executor_;
   const Options& options_;
   StatusBoard& board_;
-  std::optional<Export> export_;  // the target is a file
+  std::optional<Export> export_;                 // the target is a file
   std::optional<ClusterExport> cluster_export_;  // in export_'s place
   std::optional<Pipeline> replica_;
   std::optional<ClusterLink> cluster_;  // in replica_'s place

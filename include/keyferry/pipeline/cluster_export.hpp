@@ -46,7 +46,7 @@ class ClusterExport {
     bool has_snapshot = false;
     bool has_ended = false;
     bool is_leaving = false;
-    int missed = 0;  // views in a row that did not have it
+    int missed = 0;                       // views in a row that did not have it
     std::optional<TimePoint> doubted_at;  // a full sync was offered
   };
 
