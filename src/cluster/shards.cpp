@@ -132,7 +132,7 @@ Result<ClusterView> parse_cluster_nodes(ByteView text, const std::string& asked)
     Node node;
     if (!read_node(line, asked, node))
       return Error(Errc::corrupt, "CLUSTER NODES: \"" + escaped(line, 200) + "\"");
-    view.epoch = std::max(view.epoch, node.epoch);
+    if (node.slots.any()) view.epoch = std::max(view.epoch, node.epoch);
     nodes.push_back(std::move(node));
   }
   std::map<std::string, std::size_t> shard_of;

@@ -297,6 +297,7 @@ Task<Error> ClusterExport::settle_goal() {
   Error error = co_await read_settled();
   if (!error && !is_as_known()) error = Error(Errc::history_lost, "slots are on the move");
   if (error.is(Errc::history_lost)) {
+    if (!std::exchange(told_waiting_, true)) log_warn("the end waits: {}", error.what);
     error = Error();
   } else if (!error) {
     leaving_ = all_ready();

@@ -271,6 +271,35 @@ TEST(ClusterRespFile, GoesOnThroughAFailover) {
   expect_equal(source, target, link);
 }
 
+// The replica goes on where its master was, or everything is written anew.
+TEST(ClusterRespFile, IsRightBehindAMasterThatDied) {
+  RedisCluster source(nodes(3, 3));
+  RedisServer target = source_server();
+  const LiveOptions live = busy(732);
+  fill(source, live.dataset);
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.node(1).uri(), "file://" + file);
+  wait_streaming(link);
+  {
+    LiveWriter writer(source, live);
+    std::this_thread::sleep_for(Millis{300});
+    source.node(0).kill9();
+  }
+  wait_leader(source, 3);
+  LiveOptions again = live;
+  again.seed += 7;
+  {
+    LiveWriter writer(source.node(1), again);
+    std::this_thread::sleep_for(Millis{500});
+  }
+  drain(link);
+
+  pipe_into(target, file);
+
+  EXPECT_EQ(describe(compare(source.node(1), target)), "") << link.output();
+}
+
 TEST(ClusterRespFile, IsBegunAnewBehindAFlushOfOneMaster) {
   RedisCluster source(nodes(2));
   RedisServer target = source_server();

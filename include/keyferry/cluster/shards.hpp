@@ -37,7 +37,9 @@ struct ClusterShard {
 
 struct ClusterView {
   std::vector<ClusterShard> shards;
-  std::uint64_t epoch = 0;  // the highest of any node; a view with a lower one is outdated
+  // The highest of any node with slots; a view with a lower one is outdated. (That of a master
+  // without any is shown no more when it becomes a replica.)
+  std::uint64_t epoch = 0;
 };
 
 // A reply to CLUSTER NODES. `asked`: the address of the node that answered, for the one that does

@@ -111,6 +111,7 @@ class ClusterExport {
   bool has_file_ = false;         // of this round
   bool is_streaming_ = false;     // all snapshots are in the file
   bool leaving_ = false;          // all were ready at once
+  bool told_waiting_ = false;
   bool round_over_ = false;
   bool stopping_ = false;
   bool draining_ = false;
