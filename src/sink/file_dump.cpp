@@ -1,5 +1,8 @@
 #include "keyferry/sink/file_dump.hpp"
 
+#include <array>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "keyferry/base/log.hpp"
@@ -86,6 +89,7 @@ Error FileDump::take(const rdb::Event& event, ByteView consumed,
 bool FileDump::is_known(const rdb::Event& event, Error& error) {
   using Kind = rdb::Event::Kind;
   if (event.kind == Kind::function) {
+    has_functions_ = true;
     const Libraries::Known known = libraries_.add(event.text);
     if (known == Libraries::Known::other) {
       error = lose(fmt::format("function library \"{}\" differs between the masters of the source: "
@@ -305,8 +309,9 @@ bool FileDump::is_wanted(const Batch& batch, const Command& command) {
     case CommandKind::never:
       return false;
     case CommandKind::all_nodes:
-      return !is_shared_ || command.info->name != "FUNCTION" ||
-             libraries_.take(batch.args_of(command));
+      if (command.info->name != "FUNCTION") return true;
+      has_functions_ = true;
+      return !is_shared_ || libraries_.take(batch.args_of(command));
     case CommandKind::write:
       return !touches_own_key(*command.info, batch.args_of(command));
     case CommandKind::control:
@@ -343,14 +348,19 @@ void FileDump::take(const Batch& batch, std::int64_t now_s, Bytes& out) {
   json_.output().clear();
 }
 
+// FLUSHALL leaves functions (Redis 7.0 db.c flushallCommand).
 void FileDump::flush_all(Bytes& out) {
   constexpr ByteView name = "FLUSHALL";
+  constexpr std::array<ByteView, 2> functions = {"FUNCTION", "FLUSH"};
+  const bool had_functions = std::exchange(has_functions_, false);
   if (format_ == FileFormat::json) {
     json_.command(0, std::span<const ByteView>(&name, 1));
+    if (had_functions) json_.command(0, functions);
     out += json_.output();
     json_.output().clear();
   } else if (format_ == FileFormat::resp) {
     append_command(out, {name});
+    if (had_functions) append_command(out, {functions[0], functions[1]});
   }
 }
 

@@ -304,10 +304,13 @@ TEST(ClusterRespFile, IsBegunAnewBehindAFlushOfOneMaster) {
   RedisCluster source(nodes(2));
   RedisServer target = source_server();
   fill(source, busy(741).dataset);
+  load_functions(source, library);
   const std::string file = target.directory() + "/out.resp";
   Keyferry link(KEYFERRY_BINARY);
   link.run(source.uri(), "file://" + file);
   wait_streaming(link);
+  for (std::size_t i = 0; i < source.size(); ++i)
+    source.node(i).command({"FUNCTION", "FLUSH"});
   source.node(0).command({"FLUSHALL"});
   const auto again = [&link] { return count_of(link.output(), "full sync begins") == 4; };
   ASSERT_TRUE(wait_for(Millis{10000}, again)) << link.output();

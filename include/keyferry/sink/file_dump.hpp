@@ -87,6 +87,7 @@ class FileDump {
   bool is_shared_ = false;
   bool goes_on_ = false;  // not the first snapshot in its place
   Libraries libraries_;
+  bool has_functions_ = false;  // the file may hold some
   DumpStats* stats_ = nullptr;
 };
 
