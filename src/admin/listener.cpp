@@ -1,12 +1,12 @@
 #include "keyferry/admin/listener.hpp"
 
-#include <charconv>
 #include <exception>
 
 #include <boost/asio/ip/address.hpp>
 #include <fmt/format.h>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -20,12 +20,8 @@ constexpr Millis accept_pause{100};
 Result<tcp::endpoint> parse_address(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == text.npos) return Error(Errc::usage, "not a host:port");
-  const std::string_view digits = text.substr(colon + 1);
   std::uint16_t port = 0;
-  const auto [end, bad] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (bad != std::errc() || end != digits.data() + digits.size()) {
-    return Error(Errc::usage, "not a port number");
-  }
+  if (!read_number(text.substr(colon + 1), port)) return Error(Errc::usage, "not a port number");
   std::string_view host = text.substr(0, colon);
   if (host.size() > 1 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);

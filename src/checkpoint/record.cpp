@@ -21,7 +21,7 @@ bool read_fields(ByteView text, Record& record) {
   if (target != "own" && target != "shared") return false;
   record.owns_target = target == "own";
   if (!read_number(value_of(next_word(text), "db"), record.db) || record.db < 0) return false;
-  if (!read_number(value_of(next_word(text), "options"), record.options, 16)) return false;
+  if (!read_hex_number(value_of(next_word(text), "options"), record.options)) return false;
   if (!read_number(value_of(next_word(text), "judged"), record.judged)) return false;
   return read_history(next_word(text), record.replid, record.offset) && record.judged >= 0 &&
          record.offset >= record.judged;

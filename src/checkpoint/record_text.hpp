@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "keyferry/base/bytes.hpp"
+#include "keyferry/base/number.hpp"
 #include "keyferry/command/batch.hpp"
 
 namespace keyferry::record_text {
@@ -28,9 +29,9 @@ inline ByteView value_of(ByteView word, ByteView name) {
 }
 
 template <class Number>
-bool read_number(ByteView text, Number& out, int base = 10) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out, base);
-  return !text.empty() && ec == std::errc() && end == text.data() + text.size();
+bool read_hex_number(ByteView text, Number& out) {
+  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), out, 16);
+  return bad == std::errc() && end == text.data() + text.size();
 }
 
 inline bool is_replid(ByteView text) {

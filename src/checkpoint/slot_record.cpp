@@ -47,7 +47,7 @@ bool read_ranges(ByteView text, SlotSet& slots) {
 bool read_hex(ByteView text, Bytes& out) {
   for (; text.size() >= 2; text.remove_prefix(2)) {
     unsigned char byte = 0;
-    if (!read_number(text.substr(0, 2), byte, 16)) return false;
+    if (!read_hex_number(text.substr(0, 2), byte)) return false;
     out += static_cast<char>(byte);
   }
   return text.empty();
@@ -58,7 +58,7 @@ bool read_intent(ByteView text, Intent& out) {
   const std::size_t first = text.find(':');
   const std::size_t second = first == ByteView::npos ? first : text.find(':', first + 1);
   return second != ByteView::npos && read_number(text.substr(0, first), out.offset) &&
-         read_number(text.substr(first + 1, second - first - 1), out.digest, 16) &&
+         read_hex_number(text.substr(first + 1, second - first - 1), out.digest) &&
          read_hex(text.substr(second + 1), out.key);
 }
 

@@ -1,8 +1,9 @@
 #include "keyferry/cluster/redirect.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -79,12 +80,6 @@ bool contains_any_case(std::string_view text, std::string_view part) {
          std::search(text.begin(), text.end(), part.begin(), part.end(), same) != text.end();
 }
 
-template <class Number>
-bool parse_number(std::string_view text, Number most, Number& out) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return ec == std::errc() && end == text.data() + text.size() && out <= most;
-}
-
 // "1234 host:port" behind MOVED or ASK. The host may be empty, and an IPv6 address comes without
 // brackets.
 struct Redirect {
@@ -102,12 +97,10 @@ std::optional<Redirect> parse_redirect(std::string_view text) {
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
   }
-  if (!parse_number<Slot>(text.substr(0, space), slot_count - 1, redirect.slot))
+  if (!read_number(text.substr(0, space), redirect.slot) || redirect.slot >= slot_count)
     return std::nullopt;
-  if (!parse_number<std::uint16_t>(text.substr(colon + 1), 65535, redirect.to.port)) {
+  if (!read_number(text.substr(colon + 1), redirect.to.port) || redirect.to.port == 0)
     return std::nullopt;
-  }
-  if (redirect.to.port == 0) return std::nullopt;
   redirect.to.host = host;
   return redirect;
 }

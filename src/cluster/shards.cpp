@@ -1,10 +1,11 @@
 #include "keyferry/cluster/shards.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 #include <fmt/format.h>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -19,12 +20,6 @@ ByteView next(ByteView& text, char end) {
   const ByteView out = text.substr(0, at);
   text.remove_prefix(std::min(at + 1, text.size()));
   return out;
-}
-
-template <class Number>
-bool read_number(ByteView text, Number& out) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return !text.empty() && ec == std::errc() && end == text.data() + text.size();
 }
 
 // "42" or "0-5460".
@@ -161,17 +156,28 @@ Result<ClusterView> parse_cluster_nodes(ByteView text, const std::string& asked)
   return view;
 }
 
-std::size_t ShardTable::adopt(const ClusterShard& seen, bool& changed) {
-  const auto has = [](const Entry& entry, const std::string& id) {
-    return std::count(entry.nodes.begin(), entry.nodes.end(), id) > 0;
+// The master's own entry; where that is of no slots (it joined as a master, and became a replica),
+// that of the master which is its replica now: it has taken that one's place. A replica may have
+// come from another shard and tells the least.
+std::vector<ShardTable::Entry>::iterator ShardTable::find(const ClusterShard& seen) {
+  const auto has = [](const std::vector<std::string>& nodes, const std::string& id) {
+    return std::count(nodes.begin(), nodes.end(), id) > 0;
   };
-  // A replica may have come from another shard: the master's id counts first.
   auto at = entries_.end();
   for (const std::string& id : seen.nodes) {
     if (at != entries_.end()) break;
     at = std::find_if(entries_.begin(), entries_.end(),
-                      [&](const Entry& entry) { return has(entry, id); });
+                      [&](const Entry& entry) { return has(entry.nodes, id); });
   }
+  if (at == entries_.end() || at->slots.any() || at->touched.any()) return at;
+  const auto heritage = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.slots.any() && has(seen.nodes, entry.nodes.front());
+  });
+  return heritage == entries_.end() ? at : heritage;
+}
+
+std::size_t ShardTable::adopt(const ClusterShard& seen, bool& changed) {
+  auto at = find(seen);
   if (at == entries_.end()) {
     const auto is_taken = [this](const std::string& name) {
       return std::any_of(entries_.begin(), entries_.end(),

@@ -1,11 +1,12 @@
 #include "keyferry/cluster/slot_map.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -26,9 +27,7 @@ Error not_an_array(std::string_view command, const RespValue& reply) {
 std::optional<std::int64_t> number(const RespValue& value, std::int64_t most) {
   std::int64_t n = value.integer;
   if (value.is_string()) {
-    const char* end = value.text.data() + value.text.size();
-    const auto [stop, ec] = std::from_chars(value.text.data(), end, n);
-    if (ec != std::errc() || stop != end) return std::nullopt;
+    if (!read_number(value.text, n)) return std::nullopt;
   } else if (value.kind != Kind::integer) {
     return std::nullopt;
   }

@@ -1,11 +1,11 @@
 #include "keyferry/command/expiry.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "keyferry/base/number.hpp"
 #include "keyferry/resp/resp.hpp"
 #include "words.hpp"
 
@@ -43,11 +43,8 @@ Place place_of_expiry(std::span<const ByteView> args) {
 
 std::optional<std::int64_t> time_at(std::span<const ByteView> args, Place place) {
   if (place.at == 0) return std::nullopt;
-  const ByteView text = args[place.at];
   std::int64_t time = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), time);
-  if (ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return time;
+  return read_number(args[place.at], time) ? std::optional(time) : std::nullopt;
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 // Small readers of command arguments, shared by the .cpp files of this folder.
 #pragma once
 
-#include <charconv>
 #include <span>
 
 #include "keyferry/base/bytes.hpp"
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 
@@ -28,9 +28,7 @@ inline bool is_one_of(ByteView arg, std::span<const ByteView> words) {
 // The number of keys an argument announces; 0 when it is no number or more than `most`.
 inline std::size_t number_of_keys(ByteView arg, std::size_t most) {
   std::size_t count = 0;
-  const auto [end, ec] = std::from_chars(arg.data(), arg.data() + arg.size(), count);
-  const bool ok = ec == std::errc() && end == arg.data() + arg.size() && count <= most;
-  return ok ? count : 0;
+  return read_number(arg, count) && count <= most ? count : 0;
 }
 
 }  // namespace keyferry

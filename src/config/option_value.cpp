@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <limits>
 #include <numeric>
 
 #include <fmt/format.h>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -45,20 +46,14 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::optional<std::int64_t> parse_integer(std::string_view text) {
   std::int64_t value = 0;
-  const char* const first = text.data();
-  const char* const last = first + text.size();
-  const auto [end, ec] = std::from_chars(first, last, value);
-  if (ec != std::errc() || end != last) return std::nullopt;
-  return value;
+  return read_number(text, value) ? std::optional(value) : std::nullopt;
 }
 
 std::optional<double> parse_percent(std::string_view text) {
   if (!text.ends_with('%')) return std::nullopt;
   text.remove_suffix(1);
   double percent = 0;
-  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), percent);
-  const bool is_whole = bad == std::errc() && end == text.data() + text.size();
-  if (!is_whole || !(percent > 0) || percent > 100) return std::nullopt;
+  if (!read_number(text, percent) || !(percent > 0) || percent > 100) return std::nullopt;
   return percent / 100;
 }
 

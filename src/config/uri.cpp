@@ -1,10 +1,11 @@
 #include "keyferry/config/uri.hpp"
 
 #include <array>
-#include <charconv>
 #include <optional>
 
 #include <fmt/format.h>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -68,11 +69,7 @@ std::string percent_encoded(std::string_view text) {
 // Whole text as a decimal number of at most `max`.
 std::optional<int> parse_number(std::string_view text, int max) {
   int value = 0;
-  const char* const first = text.data();
-  const char* const last = first + text.size();
-  const auto [end, ec] = std::from_chars(first, last, value);
-  if (ec != std::errc() || end != last || text[0] == '-') return std::nullopt;
-  if (value > max) return std::nullopt;
+  if (!read_number(text, value) || text[0] == '-' || value > max) return std::nullopt;
   return value;
 }
 

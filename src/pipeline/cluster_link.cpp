@@ -30,6 +30,8 @@ ClusterLink::ClusterLink(const asio::any_io_executor& executor, const Options& o
       look_(executor) {
   comparison_.lag = [this] { return verify_lag(); };
   comparison_.repair = [this](const KeyList& keys) { return heal_keys(keys); };
+  comparison_.start = [this](const VerifyPlan& plan) { return verify(plan); };
+  comparison_.fail = [this](Error error) { finish(std::move(error)); };
 }
 
 Task<Error> ClusterLink::run() {

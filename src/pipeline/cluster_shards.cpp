@@ -135,7 +135,7 @@ void ClusterLink::start_shard(std::size_t entry, const ClusterShard& seen) {
   place_stream(one, seen);
   one.role.target.was_empty = table_.owns_target;
   one.role.may_end = [this] {
-    leaving_ = leaving_ || (all_ready() && is_verified());
+    leaving_ = leaving_ || (all_ready() && comparison_.allows_end());
     return leaving_;
   };
   one.role.may_full_sync = [this, &one] { return may_full_sync(one); };

@@ -76,20 +76,4 @@ Task<Error> ClusterLink::heal_keys(const KeyList& keys) {
   co_return Error();
 }
 
-// stop.verify: whether the link may say that it is done.
-bool ClusterLink::is_verified() {
-  switch (comparison_.at_end()) {
-    case Comparison::Verdict::equal:
-      return true;
-    case Comparison::Verdict::running:
-      return false;
-    case Comparison::Verdict::must_begin:
-      return !verify(comparison_.plan_at_end());
-    case Comparison::Verdict::different:
-      finish(comparison_.problem());
-      return false;
-  }
-  return false;
-}
-
 }  // namespace keyferry

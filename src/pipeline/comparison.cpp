@@ -46,11 +46,12 @@ VerifySummary Comparison::summary() const {
   return out;
 }
 
-Comparison::Verdict Comparison::at_end() {
-  if (verifier_) return Verdict::running;
-  if (options_.stop_verify == StopVerify::none) return Verdict::equal;
-  if (!std::exchange(begun_at_end_, true)) return Verdict::must_begin;
-  return last_.is_equal() ? Verdict::equal : Verdict::different;
+bool Comparison::allows_end() {
+  if (verifier_) return false;
+  if (options_.stop_verify == StopVerify::none) return true;
+  if (!std::exchange(begun_at_end_, true)) return !start(plan_at_end());
+  if (!last_.is_equal()) fail(problem());
+  return last_.is_equal();
 }
 
 VerifyPlan Comparison::plan_at_end() const {

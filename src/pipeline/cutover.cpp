@@ -1,9 +1,8 @@
 #include "keyferry/pipeline/cutover.hpp"
 
-#include <charconv>
-
 #include <fmt/format.h>
 
+#include "keyferry/base/number.hpp"
 #include "keyferry/cluster/shards.hpp"
 #include "keyferry/pipeline/sink_status.hpp"
 #include "keyferry/resp/reply_parser.hpp"
@@ -84,10 +83,7 @@ Task<Result<Offset>> SourceFence::offset() {
     co_return Error(Errc::unreachable, "it is no master (any more); writes are paused at a master");
   if (info_field(reply->text, "master_replid") != replid_)
     co_return Error(Errc::unreachable, "it has another history now");
-  const ByteView text = info_field(reply->text, "master_repl_offset");
-  Offset value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  co_return value;
+  co_return leading_number<Offset>(info_field(reply->text, "master_repl_offset"));
 }
 
 Task<Error> SourceFence::raise() {

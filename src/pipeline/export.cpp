@@ -40,7 +40,8 @@ Export::Export(const asio::any_io_executor& executor, const Options& options, St
 }
 
 Task<Error> Export::run() {
-  began_ = rate_at_ = logged_at_ = Clock::now();
+  began_ = logged_at_ = Clock::now();
+  throughput_.begin(began_);
   publish(began_);
   Error error = co_await open_ends();
   if (error) {

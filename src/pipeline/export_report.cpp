@@ -52,24 +52,10 @@ void Export::publish(TimePoint now) {
   if (keys_total_ > 0) s.snapshot_keys_total = keys_total_;
   s.snapshot_bytes_done = reader_ ? reader_->offset() : 0;
   s.snapshot_bytes_total = full_sync_.frame ? full_sync_.frame->length : std::nullopt;
-  const std::int64_t rate_ms = elapsed_ms(rate_at_, now);
-  if (rate_ms >= 1000) {
-    const double seconds = static_cast<double>(rate_ms) / 1000;
-    const std::uint64_t done = sink.keys + sink.commands;
-    commands_per_s_ = static_cast<double>(done - rate_commands_) / seconds;
-    bytes_per_s_ = static_cast<double>(source_.source_bytes - rate_bytes_) / seconds;
-    rate_commands_ = done;
-    rate_bytes_ = source_.source_bytes;
-    rate_at_ = now;
-  }
-  s.commands_per_s = commands_per_s_;
-  s.bytes_per_s = bytes_per_s_;
+  throughput_.show(sink.keys + sink.commands, source_.source_bytes, now, s);
   s.commands_applied = s.applied = sink.keys + sink.commands;
-  s.filtered = sink.filtered + transform_.filtered();
-  for (std::size_t i = 1; i < filter_reasons && transform_.is_active(); ++i) {
-    if (const std::uint64_t count = transform_.counts()[i])
-      s.filtered_by.push_back({to_string(static_cast<FilterReason>(i)), count});
-  }
+  s.filtered = sink.filtered;
+  show_filtered(transform_, s);
   s.failed = sink.failed;
   s.reconnects = s.source_reconnects = source_.reconnects;
   s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;

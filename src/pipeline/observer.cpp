@@ -1,10 +1,10 @@
 #include "keyferry/pipeline/observer.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/base/number.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
@@ -18,12 +18,6 @@ constexpr std::int64_t ask_sentinels_after_ms = 5000;
 // Redis' own default for replicas: 256mb hard, 64mb for 60 s (redis.conf 7.0). Used where CONFIG is
 // not allowed.
 constexpr std::int64_t default_limit_bytes = 64 * 1024 * 1024;
-
-std::int64_t to_int(ByteView text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 }  // namespace
 
@@ -40,8 +34,8 @@ std::int64_t output_limit(ByteView config_value, ByteView name, ByteView old_nam
   }
   for (std::size_t i = 0; i + 2 < words.size(); ++i) {
     if (words[i] != name && words[i] != old_name) continue;
-    const std::int64_t hard = to_int(words[i + 1]);
-    const std::int64_t soft = to_int(words[i + 2]);
+    const std::int64_t hard = leading_number(words[i + 1]);
+    const std::int64_t soft = leading_number(words[i + 2]);
     if (hard == 0 || soft == 0) return std::max(hard, soft);
     return std::min(hard, soft);
   }
@@ -51,11 +45,11 @@ std::int64_t output_limit(ByteView config_value, ByteView name, ByteView old_nam
 SourceHistory read_history(ByteView info) {
   SourceHistory out;
   out.replid = info_field(info, "master_replid");
-  out.offset = to_int(info_field(info, "master_repl_offset"));
+  out.offset = leading_number(info_field(info, "master_repl_offset"));
   out.replid2 = info_field(info, "master_replid2");
   if (const ByteView second = info_field(info, "second_repl_offset"); !second.empty())
-    out.second_offset = to_int(second);
-  out.backlog_bytes = to_int(info_field(info, "repl_backlog_size"));
+    out.second_offset = leading_number(second);
+  out.backlog_bytes = leading_number(info_field(info, "repl_backlog_size"));
   return out;
 }
 

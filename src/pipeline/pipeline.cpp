@@ -33,6 +33,8 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
       comparison_(executor, options) {
   comparison_.lag = [this] { return verify_lag(); };
   comparison_.repair = [this](const KeyList& keys) { return heal_keys(keys); };
+  comparison_.start = [this](const VerifyPlan& plan) { return verify(plan); };
+  comparison_.fail = [this](Error error) { finish(std::move(error)); };
   if (options.source.uri.kind == Uri::Kind::file)
     file_.emplace(executor, options.source, budget_, intake_, source_);
 }
@@ -40,7 +42,8 @@ Pipeline::Pipeline(const asio::any_io_executor& executor, const Options& options
 Pipeline::~Pipeline() = default;
 
 Task<Error> Pipeline::run() {
-  began_ = rate_at_ = logged_at_ = Clock::now();
+  began_ = logged_at_ = Clock::now();
+  throughput_.begin(began_);
   ops_limit_.set(options_.limits_target_ops_per_s);
   bytes_limit_.set(options_.limits_target_bytes_per_s);
   source_limit_.set(options_.limits_source_bytes_per_s);
@@ -102,6 +105,7 @@ Task<Error> Pipeline::run() {
   if (sink_.can_heal) scope_.spawn(heal());
   if (kept_) scope_.spawn(kept_->run());
   error = co_await scope_.join();
+  kept_.reset();  // its files are locked: a shard that left may come back in this process
   if (puts_off_expiry()) co_await settle_expiries();
   co_await hand_back();
   co_await sink_.restore_target();
@@ -278,7 +282,7 @@ void Pipeline::check_goal(TimePoint now) {
     reached = reached ||
               (low_lag_since_ && elapsed_ms(*low_lag_since_, now) >= options_.stop_stable_for_ms);
   }
-  if (!may_end(reached) || !is_verified()) return;
+  if (!may_end(reached) || !comparison_.allows_end()) return;
   log_info("lag is zero: applied_offset={} source_offset={}", watermark_.applied(),
            lag_.source_offset());
   reached_goal_ = true;

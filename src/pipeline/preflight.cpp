@@ -1,24 +1,18 @@
 #include "keyferry/pipeline/preflight.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdlib>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "keyferry/base/number.hpp"
 #include "keyferry/base/present.hpp"
 #include "keyferry/pipeline/preflight_judge.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
-
-std::int64_t leading_number(ByteView text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 std::int64_t info_int(const ServerFacts& server, std::string_view name) {
   return leading_number(info_field(server.info, name));

@@ -1,6 +1,5 @@
 #include "keyferry/pipeline/preflight_facts.hpp"
 
-#include <charconv>
 #include <filesystem>
 #include <set>
 
@@ -8,6 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "keyferry/base/number.hpp"
 #include "keyferry/net/connection.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/sink/file_sink.hpp"
@@ -17,12 +17,6 @@ namespace keyferry {
 namespace {
 
 constexpr Millis measure_for{1000};
-
-std::int64_t to_int(ByteView text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 // One server being asked. Error replies leave facts empty; a lost connection ends the asking.
 class Interview {
@@ -70,8 +64,8 @@ class Interview {
     facts_.is_write_rate_upper_bound = info_field(before->text, "repl_backlog_active") == "0";
     const ByteView counter =
         facts_.is_write_rate_upper_bound ? "total_net_input_bytes" : "master_repl_offset";
-    const std::int64_t grown =
-        to_int(info_field(after->text, counter)) - to_int(info_field(before->text, counter));
+    const std::int64_t grown = leading_number(info_field(after->text, counter)) -
+                               leading_number(info_field(before->text, counter));
     const std::int64_t per_s =
         grown * 1000 / std::max<std::int64_t>(1, elapsed_ms(begin, Clock::now()));
     // Our own question, and the pings of replicas, are no writes.
@@ -110,11 +104,10 @@ class Interview {
       const std::chrono::duration<double, std::milli> rtt = Clock::now() - begin;
       if (rtt.count() >= facts_.rtt_ms) continue;
       facts_.rtt_ms = rtt.count();
-      if (time->items.size() != 2) continue;
-      const std::int64_t theirs_ms =
-          to_int(time->items[0].text) * 1000 + to_int(time->items[1].text) / 1000;
+      const auto theirs_ms = time_ms(*time);
+      if (!theirs_ms) continue;
       const std::chrono::duration<double, std::milli> ours = wall.time_since_epoch();
-      facts_.clock_ms = theirs_ms - static_cast<std::int64_t>(ours.count() + rtt.count() / 2);
+      facts_.clock_ms = *theirs_ms - static_cast<std::int64_t>(ours.count() + rtt.count() / 2);
     }
     co_return Error();
   }

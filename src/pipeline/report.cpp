@@ -61,24 +61,10 @@ void Pipeline::publish(TimePoint now) {
     s.snapshot_eta_s = left * static_cast<double>(elapsed_ms(snapshot_began_, now)) / 1000 / done;
   }
 
-  const std::int64_t rate_ms = elapsed_ms(rate_at_, now);
-  if (rate_ms >= 1000) {
-    const double seconds = static_cast<double>(rate_ms) / 1000;
-    commands_per_s_ = static_cast<double>(sink.applied - rate_commands_) / seconds;
-    bytes_per_s_ = static_cast<double>(source_.source_bytes - rate_bytes_) / seconds;
-    rate_commands_ = sink.applied;
-    rate_bytes_ = source_.source_bytes;
-    rate_at_ = now;
-  }
-  s.commands_per_s = commands_per_s_;
-  s.bytes_per_s = bytes_per_s_;
+  throughput_.show(sink.applied, source_.source_bytes, now, s);
   describe_sink(sink_, s);
   s.limits = {ops_limit_.per_second(), bytes_limit_.per_second(), source_limit_.per_second()};
-  s.filtered += transform_.filtered();
-  for (std::size_t i = 1; i < filter_reasons && transform_.is_active(); ++i) {
-    if (const std::uint64_t count = transform_.counts()[i])
-      s.filtered_by.push_back({to_string(static_cast<FilterReason>(i)), count});
-  }
+  show_filtered(transform_, s);
   s.source_reconnects = source_.reconnects;
   s.reconnects = s.source_reconnects + s.target_reconnects;
   s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;
@@ -116,10 +102,10 @@ void Pipeline::log_progress(TimePoint now) {
     log_info("progress: phase={} keys={}{} bytes={} commands_per_s={:.0f}", to_string(phase()),
              sink_.stats().snapshot_keys - keys_before_,
              keys_total_ > 0 ? fmt::format("/{}", keys_total_) : "",
-             reader_ ? reader_->offset() : 0, commands_per_s_);
+             reader_ ? reader_->offset() : 0, throughput_.commands_per_s());
   } else if (in_stream_) {
     log_info("progress: phase={} applied={} commands_per_s={:.0f} lag_bytes={} offset={}",
-             to_string(phase()), sink_.stats().applied, commands_per_s_,
+             to_string(phase()), sink_.stats().applied, throughput_.commands_per_s(),
              lag ? std::to_string(*lag) : "unknown", watermark_.applied());
   } else {
     log_info("progress: phase={}", to_string(phase()));

@@ -44,7 +44,8 @@ ScanLink::ScanLink(const asio::any_io_executor& executor, const Options& options
 }
 
 Task<Error> ScanLink::run() {
-  began_ = rate_at_ = logged_at_ = Clock::now();
+  began_ = logged_at_ = Clock::now();
+  throughput_.begin(began_);
   publish(began_);
   Error error = co_await open_ends();
   if (error) {

@@ -279,23 +279,8 @@ void ScanLink::publish(TimePoint now) {
   s.lag_ms = lag_.lag_ms(now);
   describe_sink(sink_, s);
   describe_progress(s);
-  const Transform& transform = common_.rules.transform();
-  s.filtered += transform.filtered();
-  for (std::size_t i = 1; i < filter_reasons && transform.is_active(); ++i) {
-    if (const std::uint64_t count = transform.counts()[i])
-      s.filtered_by.push_back({to_string(static_cast<FilterReason>(i)), count});
-  }
-  const std::int64_t rate_ms = elapsed_ms(rate_at_, now);
-  if (rate_ms >= 1000) {
-    const double seconds = static_cast<double>(rate_ms) / 1000;
-    commands_per_s_ = static_cast<double>(s.applied - rate_commands_) / seconds;
-    bytes_per_s_ = static_cast<double>(s.source_bytes - rate_bytes_) / seconds;
-    rate_commands_ = s.applied;
-    rate_bytes_ = s.source_bytes;
-    rate_at_ = now;
-  }
-  s.commands_per_s = commands_per_s_;
-  s.bytes_per_s = bytes_per_s_;
+  show_filtered(common_.rules.transform(), s);
+  throughput_.show(s.applied, s.source_bytes, now, s);
   s.reconnects = s.source_reconnects + s.target_reconnects;
   s.limits = common_.rules.limits();
   s.memory_max_bytes = static_cast<std::uint64_t>(options_.limits_memory_max_bytes);
@@ -355,7 +340,7 @@ void ScanLink::log_progress(TimePoint now) {
   describe_progress(s);
   log_info("progress: phase={} scanned={} percent={:.1f} pending_keys={} commands_per_s={:.0f}",
            to_string(phase()), s.snapshot_keys_done, s.scan->percent, s.scan->pending_keys,
-           commands_per_s_);
+           throughput_.commands_per_s());
 }
 
 }  // namespace keyferry

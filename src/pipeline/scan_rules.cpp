@@ -1,21 +1,13 @@
 #include "keyferry/pipeline/scan_rules.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "keyferry/base/log.hpp"
 #include "keyferry/command/command_table.hpp"
 #include "keyferry/pipeline/value_kind.hpp"
+#include "keyferry/sink/topology.hpp"
 
 namespace keyferry {
-namespace {
-
-std::int64_t unix_ms() {
-  using std::chrono::system_clock;
-  return std::chrono::duration_cast<Millis>(system_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 Error ScanRules::compile(const Options& options) {
   Result<Transform> compiled = Transform::compile(options);
@@ -59,14 +51,7 @@ bool ScanRules::admits_functions() const {
 
 bool ScanRules::apply(rdb::Event& event, rdb::Dialect dialect, std::uint64_t bytes, Bytes& name) {
   if (!is_active()) return true;
-  KeyFacts facts;
-  facts.db = event.db;
-  facts.key = event.key;
-  facts.kind = value_kind(rdb::value_type(event.type, dialect).data);
-  facts.bytes = bytes;
-  facts.never_expires = !event.expire_ms;
-  if (event.expire_ms) facts.ttl_ms = *event.expire_ms - unix_ms();
-  if (!transform_.admits(facts)) return false;
+  if (!transform_.admits(key_facts(event, dialect, bytes, unix_now_ms()))) return false;
   event.expire_ms = transform_.remap().expire(event.expire_ms);
   place(event.db, event.key, name);
   return true;

@@ -1,21 +1,15 @@
 #include "keyferry/pipeline/snapshot_rules.hpp"
 
-#include <chrono>
-
 #include "keyferry/base/checksum.hpp"
 #include "keyferry/base/log.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/pipeline/value_kind.hpp"
+#include "keyferry/sink/topology.hpp"
 
 namespace keyferry {
 namespace {
 
 constexpr std::size_t names_max = 1024 * 1024;  // 8 bytes each, and about 40 of the table
-
-std::int64_t unix_ms() {
-  using std::chrono::system_clock;
-  return std::chrono::duration_cast<Millis>(system_clock::now().time_since_epoch()).count();
-}
 
 // What a function library or a script of the snapshot is filtered as.
 bool admits_code(const Filter& filter, ByteView command) {
@@ -37,14 +31,7 @@ bool SnapshotRules::wants(const rdb::Event& key, rdb::Dialect dialect) {
 
 bool SnapshotRules::admits(const rdb::Event& key, rdb::Dialect dialect,
                            std::optional<std::uint64_t> bytes) {
-  KeyFacts facts;
-  facts.db = key.db;
-  facts.key = key.key;
-  facts.kind = value_kind(rdb::value_type(key.type, dialect).data);
-  facts.bytes = bytes;
-  facts.never_expires = !key.expire_ms;
-  if (key.expire_ms) facts.ttl_ms = *key.expire_ms - unix_ms();
-  if (rules_.admits(facts)) return true;
+  if (rules_.admits(key_facts(key, dialect, bytes, unix_now_ms()))) return true;
   ++left_out_;
   if (on_left_out) on_left_out(key);
   return false;

@@ -35,8 +35,9 @@ SourceCluster::SourceCluster(const asio::any_io_executor& executor, const EndOpt
 
 Task<Error> SourceCluster::refresh() {
   std::vector<Endpoint> candidates;
+  // One without slots may have joined just now, and not know all others yet.
   for (const ClusterShard& shard : view_.shards) {
-    if (!shard.is_down) candidates.push_back(shard.master);
+    if (!shard.is_down && shard.slots.any()) candidates.push_back(shard.master);
   }
   for (const ClusterShard& shard : view_.shards)
     candidates.insert(candidates.end(), shard.replicas.begin(), shard.replicas.end());

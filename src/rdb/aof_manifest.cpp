@@ -1,9 +1,10 @@
 #include "keyferry/rdb/aof_manifest.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -78,9 +79,7 @@ const char* read_line(const std::vector<std::string>& words, AofManifestFile& fi
     if (words[i] == "file") {
       file.name = value;
     } else if (words[i] == "seq") {
-      const char* const end = value.data() + value.size();
-      const auto [to, ec] = std::from_chars(value.data(), end, file.sequence);
-      if (ec != std::errc() || to != end) return "a sequence number is no number";
+      if (!read_number(value, file.sequence)) return "a sequence number is no number";
       has_sequence = true;
     } else if (words[i] == "type") {
       if (value.size() != 1 || ByteView("bih").find(value[0]) == ByteView::npos)

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <limits>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry::rdb {
 namespace {
@@ -25,8 +26,7 @@ constexpr std::uint64_t names_as_strings = 1;
 
 // A sorted set's score as text: "3", "1.5e+300", "inf".
 bool parse_score(ByteView text, double& score) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), score);
-  return error == std::errc() && end == text.data() + text.size() && !std::isnan(score);
+  return read_number(text, score) && !std::isnan(score);
 }
 
 PackedReader::Format format_of(std::uint8_t type) {

@@ -1,17 +1,12 @@
 #include "keyferry/resp/reply_cursor.hpp"
 
-#include <charconv>
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
 
 constexpr std::size_t line_max_bytes = 64 * 1024;
 constexpr std::int64_t items_max = std::int64_t{1} << 31;
-
-bool parse_number(ByteView text, std::int64_t& out) {
-  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return bad == std::errc() && end == text.data() + text.size();
-}
 
 }  // namespace
 
@@ -30,7 +25,7 @@ ReplyCursor::Status ReplyCursor::next(ReplyToken& token) {
     rest_.remove_prefix(size);
     return Status::token;
   }
-  if (!parse_number(line, token.integer)) return Status::corrupt;
+  if (!read_number(line, token.integer)) return Status::corrupt;
   const bool is_null = token.integer == -1;
   if (type == ':') {
     token.kind = ReplyToken::Kind::integer;

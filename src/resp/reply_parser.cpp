@@ -1,6 +1,6 @@
 #include "keyferry/resp/reply_parser.hpp"
 
-#include <charconv>
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -24,8 +24,7 @@ Status parse_at(ByteView bytes, std::size_t& at, RespValue& out, int depth) {
     return Status::value;
   }
   std::int64_t n = 0;
-  const auto [stop, ec] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (ec != std::errc() || stop != text.data() + text.size()) return Status::corrupt;
+  if (!read_number(text, n)) return Status::corrupt;
   if (type == ':') {
     out.kind = RespValue::Kind::integer;
     out.integer = n;
@@ -76,6 +75,11 @@ ByteView info_field(ByteView info, ByteView name) {
     at = end + 2;
   }
   return {};
+}
+
+std::optional<std::int64_t> time_ms(const RespValue& reply) {
+  if (!reply.is_array() || reply.items.size() != 2) return std::nullopt;
+  return leading_number(reply.items[0].text) * 1000 + leading_number(reply.items[1].text) / 1000;
 }
 
 }  // namespace keyferry

@@ -1,8 +1,9 @@
 #include "keyferry/resp/reply_scanner.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -12,11 +13,6 @@ constexpr std::size_t deepest_nesting = 32;
 // Far beyond any value a server holds (512 MiB by default, 2^63 by proto-max-bulk-len), and safe to
 // add 2 to.
 constexpr std::int64_t largest_bulk_bytes = std::int64_t{1} << 40;
-
-bool read_number(ByteView digits, std::int64_t& value) {
-  const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return ec == std::errc() && end == digits.data() + digits.size();
-}
 
 }  // namespace
 

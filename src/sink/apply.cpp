@@ -223,7 +223,7 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
     kept.push_back(&commands[i]);
   }
   if (kept.empty()) return Error();
-  if (serial_) return plan_joined_group(plan, kept);
+  if (serial_) return plan_joined_group(plan, kept, commands[last].end);
   if (cluster_) return plan_cluster_group(plan, kept);
   if (!same_way) return plan_split_group(plan, kept);
 
@@ -262,14 +262,18 @@ Error RedisSink::plan_group(Plan& plan, std::size_t first, std::size_t last) {
 }
 
 // Every transaction of the lane holds whole groups, so a group needs no MULTI and EXEC of its own.
-Error RedisSink::plan_joined_group(Plan& plan, const std::vector<const Command*>& kept) {
+// What has executed it has come to its end: a record inside of it would have it executed once more.
+Error RedisSink::plan_joined_group(Plan& plan, const std::vector<const Command*>& kept,
+                                   Offset end) {
   std::vector<Unit>& units = building_[0].units;
   const std::size_t before = units.size();
   for (const Command* command : kept) {
     if (Error error = plan_command(plan, *command)) return error;
   }
-  for (std::size_t i = before; i + 1 < units.size(); ++i)
-    units[i].joins_next = true;
+  for (std::size_t i = before; i < units.size(); ++i) {
+    units[i].end = end;
+    units[i].joins_next = i + 1 < units.size();
+  }
   return Error();
 }
 
@@ -426,7 +430,8 @@ void RedisSink::dispatch(Plan& plan) {
 // before everything after.
 Task<Error> RedisSink::run_on_all_nodes(Plan& plan, const Command& command) {
   Error error = co_await idle();
-  if (error) co_return error;
+  // Idle as well when all before it was given up, to begin anew: then its time has not come.
+  if (error || stream_void_) co_return error;
   const auto args = plan.cargo->batch->args_of(command);
   if (command.db != 0) co_return refuse_here(plan, command, "database_on_cluster");
   Bytes wire(command.wire);

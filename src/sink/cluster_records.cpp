@@ -175,7 +175,9 @@ Task<Error> ClusterStream::greet(NodeLane& lane, Connection& connection) {
 }
 
 Task<Error> ClusterStream::greet_asker(NodeLane& lane, Connection& connection) {
-  co_return co_await claim_.greet_node(connection, lane.asker_id);
+  Error error = co_await claim_.greet_node(connection, lane.asker_id);
+  if (!error) error = co_await identify(lane.node(), connection);
+  co_return error;
 }
 
 // Once per transaction: nothing is allocated here.

@@ -2,19 +2,13 @@
 // the file says.
 #include "keyferry/command/expiry.hpp"
 
-#include <charconv>
-
 #include "keyferry/base/log.hpp"
+#include "keyferry/base/number.hpp"
+#include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
 namespace keyferry {
 namespace {
-
-std::int64_t to_int(ByteView text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 // The databases of INFO keyspace that hold keys with an expiry.
 std::vector<std::int64_t> databases_with_expiry(ByteView text) {
@@ -23,8 +17,8 @@ std::vector<std::int64_t> databases_with_expiry(ByteView text) {
     const ByteView line = text.substr(at + 3, text.find('\n', at + 1) - at - 3);
     constexpr ByteView expires = "expires=";
     const std::size_t count = line.find(expires);
-    if (count == ByteView::npos || to_int(line.substr(count + expires.size())) > 0)
-      out.push_back(to_int(line));
+    if (count == ByteView::npos || leading_number(line.substr(count + expires.size())) > 0)
+      out.push_back(leading_number(line));
   }
   return out;
 }
@@ -81,15 +75,14 @@ Task<Error> RedisSink::settle_page(Connection& connection, const std::vector<Res
     append_command(ask, {has_time ? "PEXPIRETIME" : "PTTL", key.text});
   auto times = co_await connection.call_all(std::move(ask), keys.size() + 1, limit);
   if (!times) co_return times.error();
-  const RespValue& now = times->front();
-  if (now.items.size() != 2) co_return Error(Errc::refused_by_peer, "TIME: " + now.text);
-  const std::int64_t now_ms = to_int(now.items[0].text) * 1000 + to_int(now.items[1].text) / 1000;
+  const auto now_ms = time_ms(times->front());
+  if (!now_ms) co_return Error(Errc::refused_by_peer, "TIME: " + times->front().text);
   Bytes move;
   std::size_t moved = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const RespValue& reply = (*times)[i + 1];
     if (reply.is_error()) co_return Error(Errc::unreachable, "expiry of a key: " + reply.text);
-    const std::int64_t expire_ms = has_time ? reply.integer : now_ms + reply.integer;
+    const std::int64_t expire_ms = has_time ? reply.integer : *now_ms + reply.integer;
     if (reply.integer < 0 || !is_put_off(expire_ms) || is_own_key(keys[i].text)) continue;
     append_command(move,
                    {"PEXPIREAT", keys[i].text, std::to_string(expire_ms - expiry_put_off_ms)});

@@ -191,6 +191,7 @@ void NodeLane::check_timeout(TimePoint now) {
 }
 
 Task<Result<std::vector<RespValue>>> NodeLane::ask(Bytes wire, std::size_t replies) {
+  const std::uint64_t epoch = stream_.epoch();
   while (asking_)
     co_await turn_.wait();
   asking_ = true;
@@ -202,6 +203,9 @@ Task<Result<std::vector<RespValue>>> NodeLane::ask(Bytes wire, std::size_t repli
     asker_open_ = !error;
     if (error) asker_.close(true);
   }
+  // What belongs to a stream that is over must not come behind the reading of the records.
+  if (!error && epoch != stream_.epoch())
+    error = Error(Errc::cancelled, "the stream is being set up anew");
   Result<std::vector<RespValue>> answer = error;
   if (!error) {
     answer = co_await asker_.call_all(std::move(wire), replies,

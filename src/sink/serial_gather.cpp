@@ -84,8 +84,11 @@ void SerialLane::gather_unit(LaneBatch& batch, Unit& unit) {
   expect(Expect::queued, 1);
   ++open_.units;
   open_.bytes += unit.wire.size();
-  open_.end = unit.end;
-  open_.end_db = unit.source_db();
+  // A copy stands behind a command, but is none: what is selected there is not the copy's database.
+  if (unit.commands > 0) {
+    open_.end = unit.end;
+    open_.end_db = unit.source_db();
+  }
   open_.joins_next = unit.joins_next;
   if (unit.flushes) {
     open_.flushes = true;
@@ -127,8 +130,12 @@ void SerialLane::gather_exec() {
     add(make_command({"DEL", keys.fence}));
     add(make_command({"HSET", keys.fence, claim_.token(), "1"}));
   }
-  // Behind the last unit only what brings the target nothing.
-  if (!settle_at(write_)) {
+  if (open_.end < record_->offset) {  // nothing but copies
+    open_.end = record_->offset;
+    open_.end_db = last_db_;
+  }
+  // Behind the last unit only what brings the target nothing; unless more of its batch is to come.
+  if (!settle_at(write_) && noted_ >= open_.end) {
     open_.end = noted_;
     open_.end_db = noted_db_;
   }
@@ -144,6 +151,7 @@ void SerialLane::gather_exec() {
   executing_.sent = true;
   executing_.exec_at = Clock::now();
   executing_.judged = record_->judged;
+  sent_end_db_ = executing_.end_db;
   gather_prologue();
 }
 

@@ -93,12 +93,12 @@ Error SerialLane::catch_up_with(const std::optional<Record>& found) {
     const Unit& unit = batch_at(judged_).units[judged_.unit];
     if (unit.end > found->offset) break;
     events_.doubtful(unit);
-    last_db_ = unit.source_db();
     answer(unit);
     ++judged_.unit;
   }
   pop_finished();
   write_ = judged_;
+  if (found->offset > record_->offset) last_db_ = sent_end_db_;
   record_->offset = found->offset;
   recorded_ = found->judged;
   return Error();

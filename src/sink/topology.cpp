@@ -1,19 +1,12 @@
 #include "keyferry/sink/topology.hpp"
 
-#include <charconv>
-
 #include "keyferry/base/log.hpp"
+#include "keyferry/base/number.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
 namespace {
-
-int leading_int(ByteView text) {
-  int value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 Endpoint endpoint_of(const HostPort& host) {
   return {host.host, host.port};
@@ -39,9 +32,9 @@ ServerIdentity read_identity(ByteView info) {
     out.traits.family = rdb::Family::valkey;
   }
   out.version = version;
-  out.traits.major = leading_int(version);
+  out.traits.major = leading_number<int>(version);
   const std::size_t dot = version.find('.');
-  out.traits.minor = dot == ByteView::npos ? 0 : leading_int(version.substr(dot + 1));
+  out.traits.minor = dot == ByteView::npos ? 0 : leading_number<int>(version.substr(dot + 1));
   return out;
 }
 
@@ -52,14 +45,9 @@ std::int64_t unix_now_ms() {
 
 std::optional<std::int64_t> read_clock_ahead(const RespValue& time, std::int64_t sent,
                                              std::int64_t received) {
-  if (!time.is_array() || time.items.size() != 2) return std::nullopt;
-  std::int64_t parts[2] = {};
-  for (std::size_t i = 0; i < 2; ++i) {
-    const Bytes& text = time.items[i].text;
-    std::from_chars(text.data(), text.data() + text.size(), parts[i]);
-  }
-  // It was asked half a round trip ago.
-  return parts[0] * 1000 + parts[1] / 1000 - (sent + received) / 2;
+  const auto theirs = time_ms(time);
+  if (!theirs) return std::nullopt;
+  return *theirs - (sent + received) / 2;  // it was asked half a round trip ago
 }
 
 Task<Result<std::optional<std::int64_t>>> TargetNodes::clock_ahead_ms() {

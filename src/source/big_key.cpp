@@ -1,8 +1,10 @@
 #include "keyferry/source/big_key.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
+
+#include "keyferry/base/number.hpp"
+#include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
 namespace {
@@ -15,12 +17,6 @@ constexpr std::size_t reply_bytes = 512 * 1024;
 constexpr std::int64_t first_page = 128;
 constexpr std::int64_t page_max = 10000;
 constexpr std::int64_t pending_page = 1000;
-
-template <class Number>
-bool to_number(ByteView text, Number& out) {
-  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return bad == std::errc() && end == text.data() + text.size();
-}
 
 // The value behind `name` in a flat list of names and values.
 const RespValue* field(const RespValue& flat, ByteView name) {
@@ -78,7 +74,7 @@ namespace big_key {
 bool parse_stream_id(ByteView text, rdb::StreamId& id) {
   const std::size_t dash = text.find('-');
   if (dash == ByteView::npos) return false;
-  return to_number(text.substr(0, dash), id.ms) && to_number(text.substr(dash + 1), id.seq);
+  return read_number(text.substr(0, dash), id.ms) && read_number(text.substr(dash + 1), id.seq);
 }
 
 void append_items(const RespValue& reply, std::vector<Element>& out) {
@@ -102,7 +98,7 @@ bool append_scores(const RespValue& reply, std::vector<Element>& out) {
     Element& element = out.emplace_back();
     element.kind = Element::Kind::scored_member;
     element.value = reply.items[i].text;
-    if (!to_number(ByteView(reply.items[i + 1].text), element.score)) return false;
+    if (!read_number(ByteView(reply.items[i + 1].text), element.score)) return false;
   }
   return true;
 }
@@ -214,14 +210,7 @@ Task<Error> BigKeyReader::read_expiry(Key& out) {
     is_open_ = false;
     co_return replies.error();
   }
-  const RespValue& time = (*replies)[0];
-  std::int64_t seconds = 0;
-  std::int64_t micros = 0;
-  if (time.items.size() == 2) {
-    to_number(ByteView(time.items[0].text), seconds);
-    to_number(ByteView(time.items[1].text), micros);
-  }
-  clock_ms_ = seconds * 1000 + micros / 1000;
+  clock_ms_ = time_ms((*replies)[0]).value_or(0);
   const std::int64_t left = (*replies)[1].integer;
   const RespValue& at = (*replies)[2];
   if (at.kind == RespValue::Kind::integer) {

@@ -1,7 +1,8 @@
 #include "keyferry/source/handshake.hpp"
 
 #include <algorithm>
-#include <charconv>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -14,18 +15,12 @@ bool is_replid(ByteView text) {
          });
 }
 
-template <class Int>
-bool read_int(ByteView text, Int& value) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return ec == std::errc() && end == text.data() + text.size();
-}
-
 PsyncAnswer full_sync_answer(ByteView rest) {
   PsyncAnswer answer;
   const std::size_t space = rest.find(' ');
   Offset offset = 0;
   if (space == ByteView::npos || !is_replid(rest.substr(0, space)) ||
-      !read_int(rest.substr(space + 1), offset) || offset < 0) {
+      !read_number(rest.substr(space + 1), offset) || offset < 0) {
     answer.reason = "FULLRESYNC " + escaped(rest);
     return answer;
   }
@@ -98,7 +93,7 @@ Result<std::optional<SnapshotFrame>> parse_snapshot_frame(ByteView line) {
     return std::optional(std::move(frame));
   }
   std::uint64_t length = 0;
-  if (line.starts_with("$") && read_int(line.substr(1), length)) {
+  if (line.starts_with("$") && read_number(line.substr(1), length)) {
     frame.length = length;
     return std::optional(std::move(frame));
   }

@@ -1,25 +1,11 @@
 #include "keyferry/source/key_copier.hpp"
 
 #include <algorithm>
-#include <charconv>
 
+#include "keyferry/base/number.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
-namespace {
-
-std::int64_t to_int(ByteView text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
-std::int64_t time_ms(const RespValue& time) {
-  if (time.items.size() != 2) return 0;
-  return to_int(time.items[0].text) * 1000 + to_int(time.items[1].text) / 1000;
-}
-
-}  // namespace
 
 KeyCopier::KeyCopier(const asio::any_io_executor& executor, const EndOptions& options)
     : options_(options), connection_(executor) {}
@@ -106,8 +92,8 @@ Task<Result<KeyCopies>> KeyCopier::fetch_on(
   KeyCopies copies;
   const ByteView info = exec.items.back().text;
   copies.replid = info_field(info, "master_replid");
-  copies.at = to_int(info_field(info, "master_repl_offset"));
-  const std::int64_t now_ms = time_ms(exec.items.front());
+  copies.at = leading_number(info_field(info, "master_repl_offset"));
+  const std::int64_t now_ms = time_ms(exec.items.front()).value_or(0);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     KeyCopy copy;
     copy.db = keys[i].first;

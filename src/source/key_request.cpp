@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
+#include "keyferry/base/number.hpp"
 #include "keyferry/command/keys.hpp"
 
 namespace keyferry {
@@ -15,12 +15,6 @@ using Token = ReplyCursor::Status;
 constexpr std::array<ByteView, 6> length_commands = {"STRLEN", "LLEN",  "HLEN",
                                                      "SCARD",  "ZCARD", "XLEN"};
 constexpr std::uint64_t usual_element_bytes = 64;
-
-std::int64_t to_int(ByteView text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 bool is_redirection(ByteView error) {
   return error.starts_with("MOVED ") || error.starts_with("ASK ");
@@ -228,7 +222,7 @@ KeyRequest::Status KeyRequest::next_time(ByteView bytes, std::size_t& consumed) 
     if (status != Token::token) return as_status(status);
     if (token.is_error()) return refuse("TIME", token.text);
   }
-  now_ms_ = to_int(tokens[1].text) * 1000 + to_int(tokens[2].text) / 1000;
+  now_ms_ = leading_number(tokens[1].text) * 1000 + leading_number(tokens[2].text) / 1000;
   consumed += cursor.consumed();
   return Status::key;
 }

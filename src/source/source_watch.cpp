@@ -4,21 +4,16 @@
 #include <array>
 #include <charconv>
 
+#include "keyferry/base/number.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 
 namespace keyferry {
 namespace {
 
-std::uint64_t to_count(ByteView text) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
 // "calls=3,usec=...,failed_calls=1" behind "<prefix>".
 std::uint64_t count_behind(ByteView line, ByteView prefix) {
   const std::size_t at = line.find(prefix);
-  return at == ByteView::npos ? 0 : to_count(line.substr(at + prefix.size()));
+  return at == ByteView::npos ? 0 : leading_number<std::uint64_t>(line.substr(at + prefix.size()));
 }
 
 template <std::size_t n>

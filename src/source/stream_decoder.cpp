@@ -1,11 +1,11 @@
 #include "keyferry/source/stream_decoder.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/core.h>
 
 #include "keyferry/base/error.hpp"
+#include "keyferry/base/number.hpp"
 #include "keyferry/resp/command_parser.hpp"
 
 namespace keyferry {
@@ -56,10 +56,7 @@ StreamDecoder::Annotation StreamDecoder::take_annotation(std::size_t& need) {
     return bytes.size() < line_max_bytes ? Annotation::need_more : Annotation::corrupt;
   }
   if (until_ && line.starts_with(time)) {
-    std::int64_t seconds = 0;
-    const ByteView digits = line.substr(time.size());
-    std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
-    has_ended_ = seconds > *until_;
+    has_ended_ = leading_number(line.substr(time.size())) > *until_;
   }
   if (has_ended_) return Annotation::taken;
   offset_ += static_cast<Offset>(line.size() + 1);
@@ -132,9 +129,7 @@ Error StreamDecoder::accept(ByteView wire) {
     } else {
       if (info->name == "SELECT") {
         const ByteView text = arg_count == 2 ? batch_->args[args_before_ + 1] : ByteView();
-        const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), db_);
-        if (ec != std::errc() || end != text.data() + text.size() || db_ < 0)
-          return fail("SELECT without a database");
+        if (!read_number(text, db_) || db_ < 0) return fail("SELECT without a database");
       } else if (info->name == "REPLCONF" && arg_count > 1 &&
                  same_word(batch_->args[args_before_ + 1], "GETACK")) {
         getack_ = true;

@@ -1,9 +1,9 @@
 #include "keyferry/transform/transform.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/base/number.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/config/secret.hpp"
 #include "keyferry/resp/command_parser.hpp"
@@ -19,8 +19,7 @@ constexpr ByteView multi_wire = "*1\r\n$5\r\nMULTI\r\n";
 constexpr ByteView exec_wire = "*1\r\n$4\r\nEXEC\r\n";
 
 bool read_db(ByteView text, std::int32_t& out) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return ec == std::errc() && end == text.data() + text.size() && out >= 0;
+  return read_number(text, out) && out >= 0;
 }
 
 bool is_word(ByteView arg, ByteView upper) {
@@ -437,7 +436,6 @@ Error Transform::run_script(std::int32_t db, Args args, std::vector<Bytes>& wire
   }
   Error error = script_->call(db, info_of(find_command(args[0]), args[0]), args, wires);
   if (!error) return error;
-  ++script_errors_;
   if (error.what != last_script_error_) log_warn("script: {}", error.what);
   last_script_error_ = error.what;
   return error;

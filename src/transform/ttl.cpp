@@ -1,7 +1,8 @@
 #include "keyferry/transform/ttl.hpp"
 
 #include <algorithm>
-#include <charconv>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -29,11 +30,6 @@ constexpr Form verbs[] = {
     {"EXPIRE", 1000, false, "PEXPIRE"},    {"PEXPIRE", 1, false, "PEXPIRE"},
     {"EXPIREAT", 1000, true, "PEXPIREAT"}, {"PEXPIREAT", 1, true, "PEXPIREAT"},
     {"SETEX", 1000, false, "PSETEX"},      {"PSETEX", 1, false, "PSETEX"}};
-
-bool read_number(ByteView text, std::int64_t& out) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return ec == std::errc() && end == text.data() + text.size();
-}
 
 // Writes the moved time, in milliseconds, and the word that says so.
 bool shift(const Remap& remap, const Form& form, ByteView& word, ByteView& time, Texts& texts) {

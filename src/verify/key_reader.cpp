@@ -1,7 +1,8 @@
 #include "keyferry/verify/key_reader.hpp"
 
 #include <algorithm>
-#include <charconv>
+
+#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
@@ -17,12 +18,6 @@ Task<Error> read_into(Stream& stream, char* data, std::size_t size, std::size_t&
   auto result = co_await stream.read_some(data, size);
   n = result ? *result : 0;
   co_return result ? Error() : result.error();
-}
-
-std::int64_t to_int(ByteView text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
 }
 
 KeyLook::State state_of_error(ByteView error) {
@@ -308,7 +303,7 @@ Task<Error> KeyReader::take_facts(Node& node) {
     for (std::int64_t& part : parts) {
       Error error = co_await next(node, token);
       if (error) co_return error;
-      part = to_int(token.text);
+      part = leading_number(token.text);
     }
     now_ms = parts[1] * 1000 + parts[2] / 1000;
   }

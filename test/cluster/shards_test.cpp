@@ -82,6 +82,21 @@ TEST(ClusterNodes, AFailedMasterWithoutSlotsIsNoShard) {
   EXPECT_EQ(view->shards[0].master, (Endpoint{"10.0.0.9", 2}));
 }
 
+TEST(ClusterNodes, TheEpochDoesNotFallWhenAMasterWithoutSlotsBecomesAReplica) {
+  const std::string owner = id_of('a') + " 127.0.0.1:1@2 myself,master - 0 0 3 connected 0-16383\n";
+  const std::string empty = id_of('b') + " 127.0.0.1:3@4 master - 0 0 9 connected\n";
+  const std::string replica =
+      id_of('b') + " 127.0.0.1:3@4 slave " + id_of('a') + " 0 0 3 connected\n";
+
+  const auto before = parse_cluster_nodes(owner + empty, "");
+  const auto after = parse_cluster_nodes(owner + replica, "");
+
+  ASSERT_TRUE(before && after);
+  EXPECT_EQ(before->shards.size(), 2u);
+  EXPECT_EQ(after->shards.size(), 1u);
+  EXPECT_GE(after->epoch, before->epoch);
+}
+
 TEST(ClusterNodes, AMasterThatFailedAndHasSlotsIsDown) {
   const std::string text = id_of('a') + " 127.0.0.1:1@2 master,fail - 0 0 1 disconnected 5\n";
 
@@ -136,6 +151,19 @@ TEST(ShardTable, AReplicaThatChangedSidesDoesNotConfuseShards) {
   table.adopt(shard('a', range(0, 9), "cd"), changed);
   const std::size_t own = table.adopt(shard('b', range(10, 19)), changed);
   EXPECT_EQ(table.adopt(shard('b', range(10, 19), "c"), changed), own);
+}
+
+TEST(ShardTable, ANodeThatWasAMasterWithoutSlotsInheritsTheShardOfItsReplica) {
+  ShardTable table;
+  bool changed = false;
+  const std::size_t a = table.adopt(shard('a', range(0, 9), "r"), changed);
+  const std::size_t c = table.adopt(shard('c', range(1, 0)), changed);
+  ASSERT_NE(a, c);
+
+  EXPECT_EQ(table.adopt(shard('c', range(0, 4), "r"), changed), c) << "a still is a master";
+  EXPECT_EQ(table.adopt(shard('c', range(0, 9), "a"), changed), a);
+  table.touch(c, range(0, 4));
+  EXPECT_EQ(table.adopt(shard('c', range(0, 9), "a"), changed), a) << "it is a's node now";
 }
 
 TEST(ShardTable, ASlotStaysWithItsShardUntilItIsGiven) {

@@ -104,7 +104,6 @@ TEST(ClusterRdbFile, IsBegunAnewWhenASlotMovesMeanwhile) {
   const auto begun = [&link] { return count_of(link.output(), "full sync begins") >= 2; };
   ASSERT_TRUE(wait_for(Millis{20000}, begun)) << link.output();
   move_some(source, 0, 3);
-  wait_agreement(source);
   for (std::size_t i = 0; i < 3; ++i)
     source.node(i).command({"CONFIG", "SET", "rdb-key-save-delay", "0"});
 
@@ -230,7 +229,6 @@ void play_moves(RedisCluster& source, const std::string& file, std::uint64_t see
   std::this_thread::sleep_for(Millis{300});
   writer.stop();
   EXPECT_TRUE(writer.errors().empty()) << writer.errors().front();
-  wait_agreement(source);
   drain(link);
   EXPECT_NE(link.output().find("slots changed hands"), std::string::npos) << link.output();
   EXPECT_EQ(count_of(link.output(), "full sync begins"), 3u) << link.output();
@@ -258,7 +256,6 @@ TEST(ClusterRespFile, GoesOnThroughAFailover) {
   wait_streaming(link);
   source.node(3).command({"CLUSTER", "FAILOVER"});
   wait_leader(source, 3);
-  wait_agreement(source);
   LiveWriter writer(source, live);
   std::this_thread::sleep_for(Millis{500});
   writer.stop();

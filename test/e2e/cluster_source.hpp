@@ -3,7 +3,7 @@
 
 #include <csignal>
 
-#include "e2e/link.hpp"
+#include "e2e/start.hpp"
 
 namespace keyferry::test {
 
@@ -32,7 +32,7 @@ inline ClusterOptions nodes(std::size_t masters, std::size_t replicas = 0) {
   return options;
 }
 
-inline const std::vector<std::string> quick = {"--set", "delivery.lease_s=1"};
+inline const std::vector<std::string>& quick = quick_lease;
 
 inline std::size_t count_of(const std::string& text, const std::string& what) {
   std::size_t count = 0;
@@ -64,18 +64,6 @@ inline void move_some(RedisCluster& source, int first, std::size_t masters) {
   }
 }
 
-// Slots that moved in a hurry are named differently by different nodes for some seconds.
-inline void wait_agreement(RedisCluster& source) {
-  const auto agree = [&source] {
-    const std::string first = source.node(0).command({"CLUSTER", "SLOTS"}).printable();
-    for (std::size_t i = 1; i < source.size(); ++i) {
-      if (source.node(i).command({"CLUSTER", "SLOTS"}).printable() != first) return false;
-    }
-    return true;
-  };
-  EXPECT_TRUE(wait_for(Millis{20000}, agree));
-}
-
 template <class Target>
 void play_moves(std::uint64_t seed, Target& target, bool kills) {
   RedisCluster source(nodes(3));
@@ -84,21 +72,18 @@ void play_moves(std::uint64_t seed, Target& target, bool kills) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
 
   for (int round = 0; round < 3; ++round) {
     move_some(source, round, 3);
     if (kills) {
       link.process().kill9();
       move_some(source, round + 3, 3);
-      link.run(source.uri(), target.uri(), quick);
-      wait_streaming(link);
+      start(link, source, target);
     }
   }
   std::this_thread::sleep_for(Millis{500});
   writer.stop();
-  wait_agreement(source);
   drain(link);
 
   EXPECT_GT(writer.commands(), 1000u);

@@ -8,13 +8,6 @@
 namespace keyferry::test {
 namespace {
 
-const std::vector<std::string> quick_lease = {"--set", "delivery.lease_s=1"};
-
-void expect_equal_after_drain(RedisServer& source, RedisCluster& target, Keyferry& link) {
-  drain(link);
-  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
-}
-
 std::uint64_t count_of(const Keyferry& link, const std::string& command) {
   const std::string body = link.http_get("/metrics").body;
   const std::string label = "command=\"" + command + "\"} ";
@@ -52,9 +45,8 @@ TEST(CrossSlot, DatabasesPutIntoOneEndEqual) {
   CrossSlotCommands commands(7, 8, 3);
   send(source, commands, 1000);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(),
-           with_settings({"databases.map={1: 0, 2: 0}", "databases.prefix={1: 'b:', 2: 'c:'}"}));
-  wait_streaming(link);
+  start(link, source, target,
+        with_settings({"databases.map={1: 0, 2: 0}", "databases.prefix={1: 'b:', 2: 'c:'}"}));
   send(source, commands, 20000);
   drain(link);
 
@@ -120,14 +112,11 @@ TEST(CrossSlot, KillNineInBetweenEndsEqual) {
   RedisServer source = source_server({"--repl-backlog-size", "64mb"});
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   CrossSlotWriter writer(source, 2, Millis{20});
   for (int i = 0; i < 6; ++i) {
     std::this_thread::sleep_for(Millis{300 + 170 * i});
-    link.process().kill9();
-    link.run(source.uri(), target.uri(), quick_lease);
-    wait_streaming(link);
+    kill_and_start(link, source, target);
   }
   writer.stop();
 
@@ -139,20 +128,15 @@ TEST(CrossSlot, SlotsOnTheMoveEndEqual) {
   RedisServer source = source_server({"--repl-backlog-size", "64mb"});
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   CrossSlotWriter writer(source, 3, Millis{20});
   for (int i = 0; i < 8; ++i) {
     for (const char* kind : {"str:", "list:"}) {
       const int slot = key_slot(kind + std::to_string(i));
       target.move_slot(slot, (target.owner(slot) + 1) % 3);
-      // Moved faster, slots are claimed back by nodes that have not heard of it.
-      std::this_thread::sleep_for(Millis{200});
     }
     if (i % 4 != 3) continue;
-    link.process().kill9();
-    link.run(source.uri(), target.uri(), quick_lease);
-    wait_streaming(link);
+    kill_and_start(link, source, target);
   }
   writer.stop();
 
@@ -165,8 +149,7 @@ TEST(CrossSlot, BrokenConnectionsEndEqual) {
   RedisCluster target;
   FaultProxy proxy(source.host(), source.port());
   Keyferry link(KEYFERRY_BINARY);
-  link.run(proxy.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, proxy, target);
   CrossSlotWriter writer(source, 4, Millis{20});
   for (int i = 0; i < 12; ++i) {
     std::this_thread::sleep_for(Millis{150});
@@ -186,11 +169,9 @@ TEST(CrossSlot, BrokenConnectionsEndEqual) {
 TEST(CrossSlot, RecordsFollowAStreamThatNeverRests) {
   RedisServer source = source_server({"--repl-backlog-size", "16mb"});
   RedisCluster target;
-  const std::vector<std::string> unkept = {"--set", "delivery.lease_s=1", "--set",
-                                           "spool.enabled=false"};
+  const std::vector<std::string> unkept = with({"--set", "spool.enabled=false"});
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), unkept);
-  wait_streaming(link);
+  start(link, source, target, unkept);
   CrossSlotWriter writer(source, 5, Millis{2});
   RespClient client = source.client();
   const std::string value(10000, 'v');
@@ -198,9 +179,7 @@ TEST(CrossSlot, RecordsFollowAStreamThatNeverRests) {
     client.must({"SET", "big" + std::to_string(i % 100), value});
     if (i % 10 == 0) std::this_thread::sleep_for(Millis{10});
   }
-  link.process().kill9();
-  link.run(source.uri(), target.uri(), unkept);
-  wait_streaming(link);
+  kill_and_start(link, source, target, unkept);
   writer.stop();
 
   expect_equal_after_drain(source, target, link);
@@ -258,15 +237,13 @@ TEST(CrossSlot, StoppedUnderWritesItEndsInTimeAndGoesOn) {
   RedisServer source = source_server({"--repl-backlog-size", "64mb"});
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   CrossSlotWriter writer(source, 6, Millis{5});
   std::this_thread::sleep_for(Millis{1000});
   link.process().send_signal(SIGTERM);
 
   EXPECT_EQ(link.wait_exit(Millis{8000}).value_or(-1), 0) << link.output();
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   writer.stop();
   expect_equal_after_drain(source, target, link);
   EXPECT_EQ(source.info("sync_full"), "1") << link.output();
@@ -294,10 +271,9 @@ TEST(CrossSlot, WithNobodyToCopyFromItIsRefusedByName) {
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
   const std::string file = link.directory().file("dead.resp");
-  link.run(source.uri(), target.uri(),
-           {"--set", "delivery.mode=at_least_once", "--set", "errors.policy=skip", "--set",
-            "errors.dead_letter_file=" + file});
-  wait_streaming(link);
+  start(link, source, target,
+        {"--set", "delivery.mode=at_least_once", "--set", "errors.policy=skip", "--set",
+         "errors.dead_letter_file=" + file});
   RespClient client = source.client();
   client.must({"SET", "from", "1"});
   client.must({"RENAME", "from", "to"});

@@ -126,7 +126,7 @@ void play_cutover(RedisCluster& source, const Target& target) {
   live.dataset.keys = 1000;
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.node(1).uri(), target.uri(), quick);
+  link.run(source.node(1).uri(), target.uri(), quick_lease);
   ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
   ClusterCounters counters(source, 4);
   std::this_thread::sleep_for(Millis{1500});
@@ -176,9 +176,7 @@ class ClusterCutoverHeld : public testing::Test {
  protected:
   void begin(const std::vector<std::string>& more = {}) {
     wait_replicas(source_, 1);
-    std::vector<std::string> options = quick;
-    options.insert(options.end(), more.begin(), more.end());
-    link_.run(source_.uri(), target_.uri(), options);
+    link_.run(source_.uri(), target_.uri(), with(more));
     ASSERT_TRUE(link_.wait_synced(Millis{20000})) << link_.output();
   }
   void write_everywhere() {
@@ -204,7 +202,6 @@ class ClusterCutoverHeld : public testing::Test {
   }
   // And it can be tried again.
   void expect_second_attempt() {
-    wait_agreement(source_);
     ASSERT_TRUE(wait_for(Millis{20000}, [this] {
       return link_.status("synced") == "true" &&
              command({"cutover", "--http", http_of(link_)}).code == 0;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "e2e/cutover.hpp"
+#include "e2e/start.hpp"
 #include "support/cluster.hpp"
 
 namespace keyferry::test {
@@ -109,147 +110,121 @@ TEST(CutoverSample, GivesUpWhereAKeyDiffers) {
   EXPECT_EQ(command({"cutover", "--http", http_of(link), "--verify", "sample"}).code, 0);
 }
 
-// A source before Redis 6.2, where the user's command makes writes be refused for the time being.
-struct OldSource {
-  ServerRelease old = release("redis-6.0");
-  RedisServer server{ServerOptions{old, {}, "", ""}};
-  std::string set =
-      "redis-cli -p " + std::to_string(server.port()) + " CONFIG SET min-replicas-to-write ";
+// A link between servers before Redis 6.2, where the user's command makes writes be refused for the
+// time being.
+class CutoverHook : public testing::Test {
+ protected:
+  void SetUp() override {
+    const ServerOptions old{release("redis-6.0"), {}, "", ""};
+    if (!old.release.unreachable.empty()) GTEST_SKIP() << "no old server";
+    source_ = std::make_unique<RedisServer>(old);
+    target_ = std::make_unique<RedisServer>(old);
+    const std::string replicas =
+        "redis-cli -p " + std::to_string(source_->port()) + " CONFIG SET min-replicas-to-write ";
+    refuse_ = replicas + "99";
+    allow_ = replicas + "0";
+  }
+  void begin(const std::vector<std::string>& settings) {
+    link_.run(source_->uri(), target_->uri(), with_settings(settings));
+    ASSERT_TRUE(link_.wait_synced(Millis{15000})) << link_.output();
+  }
+  Outcome cut_over(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> args = {"cutover", "--http", http_of(link_)};
+    args.insert(args.end(), more.begin(), more.end());
+    return command(args);
+  }
+
+  std::unique_ptr<RedisServer> source_;
+  std::unique_ptr<RedisServer> target_;
+  Keyferry link_{KEYFERRY_BINARY};
+  std::string refuse_;
+  std::string allow_;
 };
 
-bool has_old_source() {
-  return release("redis-6.0").unreachable.empty();
-}
+TEST_F(CutoverHook, IsAskedForWhereTheSourceCannotPause) {
+  begin({});
 
-TEST(CutoverHook, IsAskedForWhereTheSourceCannotPause) {
-  if (!has_old_source()) GTEST_SKIP() << "no old server";
-  OldSource source;
-  RedisServer target(ServerOptions{source.old, {}, "", ""});
-  Keyferry link(KEYFERRY_BINARY);
-  link.run(source.server.uri(), target.uri());
-  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
-
-  const Outcome refused = command({"cutover", "--http", http_of(link)});
+  const Outcome refused = cut_over();
 
   EXPECT_EQ(refused.code, 3) << refused.output;
   EXPECT_NE(refused.output.find("cutover.on_pause"), std::string::npos) << refused.output;
-  EXPECT_EQ(write_to(source.server), "OK");
-  drain(link);
+  EXPECT_EQ(write_to(*source_), "OK");
+  drain(link_);
 }
 
-TEST(CutoverHook, HoldsBackWritesUntilTheFence) {
-  if (!has_old_source()) GTEST_SKIP() << "no old server";
-  OldSource source;
-  RedisServer target(ServerOptions{source.old, {}, "", ""});
-  Keyferry link(KEYFERRY_BINARY);
-  const std::string told = link.directory().file("told");
-  const std::string undone = link.directory().file("undone");
-  link.run(source.server.uri(), target.uri(),
-           {"--set",
-            "cutover.on_pause=" + source.set + "99 && echo $KEYFERRY_PAUSE_TIMEOUT_MS > " + told,
-            "--set", "cutover.on_unpause=touch " + undone + " && " + source.set + "0"});
-  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
-  source.server.command({"SET", "a", "1"});
+TEST_F(CutoverHook, HoldsBackWritesUntilTheFence) {
+  const std::string told = link_.directory().file("told");
+  const std::string undone = link_.directory().file("undone");
+  begin({"cutover.on_pause=" + refuse_ + " && echo $KEYFERRY_PAUSE_TIMEOUT_MS > " + told,
+         "cutover.on_unpause=touch " + undone + " && " + allow_});
+  source_->command({"SET", "a", "1"});
 
-  const Outcome done = command({"cutover", "--http", http_of(link), "--pause-timeout", "5s"});
+  const Outcome done = cut_over({"--pause-timeout", "5s"});
 
-  EXPECT_EQ(done.code, 0) << done.output << link.output();
-  EXPECT_EQ(link.wait_exit(Millis{10000}), 0) << link.output();
+  EXPECT_EQ(done.code, 0) << done.output << link_.output();
+  EXPECT_EQ(link_.wait_exit(Millis{10000}), 0) << link_.output();
   EXPECT_EQ(read_file(told), "5000\n");
-  EXPECT_EQ(target.command({"GET", "a"}).text, "1");
+  EXPECT_EQ(target_->command({"GET", "a"}).text, "1");
   // Undoing it would have taken the fence away.
   EXPECT_NE(access(undone.c_str(), F_OK), 0);
-  EXPECT_EQ(write_to(source.server).rfind("NOREPLICAS", 0), 0U);
+  EXPECT_EQ(write_to(*source_).rfind("NOREPLICAS", 0), 0U);
 }
 
-TEST(CutoverHook, IsUndoneWhenTheCutoverIsGivenUp) {
-  if (!has_old_source()) GTEST_SKIP() << "no old server";
-  OldSource source;
-  RedisServer target(ServerOptions{source.old, {}, "", ""});
-  Keyferry link(KEYFERRY_BINARY);
-  link.run(source.server.uri(), target.uri(),
-           {"--set", "cutover.on_pause=" + source.set + "99", "--set",
-            "cutover.on_unpause=" + source.set + "0"});
-  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
-  target.sigstop();
-  source.server.command({"SET", "a", "1"});
+TEST_F(CutoverHook, IsUndoneWhenTheCutoverIsGivenUp) {
+  begin({"cutover.on_pause=" + refuse_, "cutover.on_unpause=" + allow_});
+  target_->sigstop();
+  source_->command({"SET", "a", "1"});
 
-  const Outcome failed = command({"cutover", "--http", http_of(link), "--pause-timeout", "2s"});
+  const Outcome failed = cut_over({"--pause-timeout", "2s"});
 
   EXPECT_EQ(failed.code, 3) << failed.output;
-  EXPECT_EQ(write_to(source.server), "OK");
-  target.sigcont();
+  EXPECT_EQ(write_to(*source_), "OK");
+  target_->sigcont();
 }
 
-TEST(CutoverHook, IsUndoneWhenItFailsHalfWay) {
-  if (!has_old_source()) GTEST_SKIP() << "no old server";
-  OldSource source;
-  RedisServer target(ServerOptions{source.old, {}, "", ""});
-  Keyferry link(KEYFERRY_BINARY);
-  link.run(source.server.uri(), target.uri(),
-           {"--set", "cutover.on_pause=" + source.set + "99 && exit 7", "--set",
-            "cutover.on_unpause=" + source.set + "0"});
-  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+TEST_F(CutoverHook, IsUndoneWhenItFailsHalfWay) {
+  begin({"cutover.on_pause=" + refuse_ + " && exit 7", "cutover.on_unpause=" + allow_});
 
-  const Outcome failed = command({"cutover", "--http", http_of(link)});
+  const Outcome failed = cut_over();
   EXPECT_EQ(failed.code, 3) << failed.output;
   EXPECT_NE(failed.output.find("cutover.on_pause: ended with 7"), std::string::npos)
       << failed.output;
-  EXPECT_EQ(write_to(source.server), "OK");
+  EXPECT_EQ(write_to(*source_), "OK");
 }
 
-TEST(CutoverHook, IsUndoneWhenWeAreKilledMeanwhile) {
-  if (!has_old_source()) GTEST_SKIP() << "no old server";
-  OldSource source;
-  RedisServer target(ServerOptions{source.old, {}, "", ""});
-  Keyferry link(KEYFERRY_BINARY);
-  link.run(source.server.uri(), target.uri(),
-           {"--set", "cutover.on_pause=" + source.set + "99", "--set",
-            "cutover.on_unpause=" + source.set + "0"});
-  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
-  target.sigstop();
-  source.server.command({"SET", "a", "1"});
-  EXPECT_EQ(link.http_post("/cutover").status, 202);
-  ASSERT_TRUE(link.wait_status("cutover.state", "paused", Millis{5000})) << link.output();
-  EXPECT_EQ(write_to(source.server).rfind("NOREPLICAS", 0), 0U);
+TEST_F(CutoverHook, IsUndoneWhenWeAreKilledMeanwhile) {
+  begin({"cutover.on_pause=" + refuse_, "cutover.on_unpause=" + allow_});
+  target_->sigstop();
+  source_->command({"SET", "a", "1"});
+  EXPECT_EQ(link_.http_post("/cutover").status, 202);
+  ASSERT_TRUE(link_.wait_status("cutover.state", "paused", Millis{5000})) << link_.output();
+  EXPECT_EQ(write_to(*source_).rfind("NOREPLICAS", 0), 0U);
 
-  link.process().kill9();
+  link_.process().kill9();
 
-  EXPECT_TRUE(wait_for(Millis{2000}, [&] { return write_to(source.server) == "OK"; }));
-  target.sigcont();
+  EXPECT_TRUE(wait_for(Millis{2000}, [&] { return write_to(*source_) == "OK"; }));
+  target_->sigcont();
 }
 
 // Whoever they start must not keep our connections open once we are gone.
-TEST(CutoverHook, GetsNoneOfOurConnections) {
-  if (!has_old_source()) GTEST_SKIP() << "no old server";
-  OldSource source;
-  RedisServer target(ServerOptions{source.old, {}, "", ""});
-  Keyferry link(KEYFERRY_BINARY);
-  const std::string seen = link.directory().file("seen");
+TEST_F(CutoverHook, GetsNoneOfOurConnections) {
+  const std::string seen = link_.directory().file("seen");
   const std::string look = "ls -l /proc/$$/fd";
-  link.run(source.server.uri(), target.uri(),
-           {"--set", "cutover.on_pause=" + look + " > " + seen + "; " + source.set + "99", "--set",
-            "cutover.on_unpause=true", "--set", "cutover.on_switch=" + look + " >> " + seen});
-  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+  begin({"cutover.on_pause=" + look + " > " + seen + "; " + refuse_, "cutover.on_unpause=true",
+         "cutover.on_switch=" + look + " >> " + seen});
 
-  EXPECT_EQ(command({"cutover", "--http", http_of(link)}).code, 0) << link.output();
+  EXPECT_EQ(cut_over().code, 0) << link_.output();
 
   EXPECT_NE(read_file(seen).find(" 1 -> "), std::string::npos);
   EXPECT_EQ(read_file(seen).find("socket:"), std::string::npos) << read_file(seen);
 }
 
 // What hangs is ended with the pause; nothing waits for it for ever.
-TEST(CutoverHook, IsEndedWithThePause) {
-  if (!has_old_source()) GTEST_SKIP() << "no old server";
-  OldSource source;
-  RedisServer target(ServerOptions{source.old, {}, "", ""});
-  Keyferry link(KEYFERRY_BINARY);
-  const std::string undone = link.directory().file("undone");
-  link.run(source.server.uri(), target.uri(),
-           {"--set", "cutover.on_pause=sleep 60", "--set", "cutover.on_unpause=touch " + undone});
-  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+TEST_F(CutoverHook, IsEndedWithThePause) {
+  const std::string undone = link_.directory().file("undone");
+  begin({"cutover.on_pause=sleep 60", "cutover.on_unpause=touch " + undone});
 
-  const Outcome failed = command({"cutover", "--http", http_of(link), "--pause-timeout", "1s"});
+  const Outcome failed = cut_over({"--pause-timeout", "1s"});
 
   EXPECT_EQ(failed.code, 3) << failed.output;
   EXPECT_NE(failed.output.find("took more than 1000 ms"), std::string::npos) << failed.output;

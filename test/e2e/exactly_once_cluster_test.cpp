@@ -2,18 +2,11 @@
 // every relative command applied once. Each test provokes one failure of the house contract.
 #include <csignal>
 
-#include "link.hpp"
+#include "e2e/start.hpp"
 #include "support/fault_proxy.hpp"
 
 namespace keyferry::test {
 namespace {
-
-const std::vector<std::string> quick_lease = {"--set", "delivery.lease_s=1"};
-
-std::vector<std::string> with(std::vector<std::string> more) {
-  more.insert(more.begin(), quick_lease.begin(), quick_lease.end());
-  return more;
-}
 
 RedisServer roomy_source() {
   return source_server({"--repl-backlog-size", "64mb"});
@@ -27,11 +20,6 @@ LiveOptions busy(std::uint64_t seed) {
   live.seed = seed + 1;
   live.commands_per_s = 3000;
   return live;
-}
-
-void expect_equal_after_drain(RedisServer& source, RedisCluster& target, Keyferry& link) {
-  drain(link);
-  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 
 void increment(RedisServer& source, const std::string& key, int times) {
@@ -138,14 +126,11 @@ TEST(ExactlyOnceCluster, KillNineLosesAndRepeatsNothing) {
   const LiveOptions live = busy(61);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   for (int i = 0; i < 5; ++i) {
     std::this_thread::sleep_for(Millis{300 + 230 * i});
-    link.process().kill9();
-    link.run(source.uri(), target.uri(), quick_lease);
-    wait_streaming(link);
+    kill_and_start(link, source, target);
   }
   writer.stop();
 
@@ -159,8 +144,7 @@ TEST(ExactlyOnceCluster, BrokenTargetConnectionsRepeatNothing) {
   const LiveOptions live = busy(62);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   IncrWriter incr(source, 500);
   for (int i = 0; i < 12; ++i) {
@@ -178,17 +162,14 @@ TEST(ExactlyOnceCluster, SlotsMovedUnderIncrementsRepeatNothing) {
   RedisServer source = roomy_source();
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   IncrWriter writer(source, 300);
   std::this_thread::sleep_for(Millis{200});
   for (int key = 0; key < 18; ++key) {
     const int slot = key_slot("n:" + std::to_string(key));
     target.move_slot(slot, (target.owner(slot) + 1) % 3);
     if (key % 9 != 8) continue;
-    link.process().kill9();
-    link.run(source.uri(), target.uri(), quick_lease);
-    wait_streaming(link);
+    kill_and_start(link, source, target);
   }
   writer.stop();
 
@@ -202,8 +183,7 @@ TEST(ExactlyOnceCluster, ConnectionsCutAtAnyByteRepeatNothing) {
   const LiveOptions live = busy(63);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   IncrWriter incr(source, 500);
   std::uint64_t cuts = 0;
@@ -226,12 +206,32 @@ TEST(ExactlyOnceCluster, ConnectionsCutAtAnyByteRepeatNothing) {
   expect_equal_after_drain(source, target.cluster, link);
 }
 
+// Replies are late, so that those of executed commands are lost with each connection.
+TEST(ExactlyOnceCluster, LostRepliesRepeatNothing) {
+  RedisServer source = roomy_source();
+  ProxiedCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, source, target);
+  IncrWriter incr(source, 500);
+  for (const auto& proxy : target.proxies)
+    proxy->delay(Direction::to_client, Millis{50});
+  for (std::size_t i = 0; i < 9; ++i) {
+    std::this_thread::sleep_for(Millis{400});
+    target.proxies[i % 3]->cut();
+  }
+  for (const auto& proxy : target.proxies)
+    proxy->delay(Direction::to_client, Millis{0});
+  incr.stop();
+
+  EXPECT_NE(link.status("counters.reconnects"), "0");
+  expect_equal_after_drain(source, target.cluster, link);
+}
+
 TEST(ExactlyOnceCluster, FlushesKeepTheRecords) {
   RedisServer source = roomy_source();
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   for (const char* flush : {"FLUSHALL", "FLUSHDB", "FLUSHALL"}) {
     for (const char* key : {"a", "b", "c", "d"})
       increment(source, key, 50);
@@ -244,8 +244,7 @@ TEST(ExactlyOnceCluster, FlushesKeepTheRecords) {
     link.process().kill9();
     for (const char* key : {"a", "b", "c", "d"})
       increment(source, key, 10);
-    link.run(source.uri(), target.uri(), quick_lease);
-    wait_streaming(link);
+    start(link, source, target);
   }
 
   expect_equal_after_drain(source, target, link);
@@ -257,8 +256,7 @@ TEST(ExactlyOnceCluster, ASecondInstanceIsRefusedAndAStandbyTakesOver) {
   RedisCluster target;
   Keyferry first(KEYFERRY_BINARY);
   Keyferry second(KEYFERRY_BINARY);
-  first.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(first);
+  start(first, source, target);
   second.run(source.uri(), target.uri(), quick_lease);
   ASSERT_EQ(second.wait_exit(Millis{10000}).value_or(-1), 2) << second.output();
   EXPECT_NE(second.output().find("another instance runs this link"), std::string::npos);
@@ -279,8 +277,7 @@ TEST(ExactlyOnceCluster, AnInstanceThatSleptThroughATakeoverWritesNothing) {
   RedisCluster target;
   Keyferry first(KEYFERRY_BINARY);
   Keyferry second(KEYFERRY_BINARY);
-  first.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(first);
+  start(first, source, target);
   IncrWriter writer(source, 200);
   std::this_thread::sleep_for(Millis{300});
   first.process().send_signal(SIGSTOP);
@@ -300,8 +297,7 @@ TEST(ExactlyOnceCluster, BytesOfADeadInstanceThatArriveLateDoNothing) {
   RedisServer source = roomy_source();
   ProxiedCluster target;
   Keyferry first(KEYFERRY_BINARY);
-  first.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(first);
+  start(first, source, target);
   increment_all(source, 60, 2);
   wait_equal(source, target.cluster);
   for (const auto& proxy : target.proxies)
@@ -328,8 +324,7 @@ TEST(ExactlyOnceCluster, AFlushThatMeetsADeadMasterIsCarriedOutOnce) {
   RedisServer source = roomy_source();
   RedisCluster target(with_replicas());
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   increment_all(source, 60, 20);
   wait_equal(source, target);
   // A new replica lags for a second.
@@ -349,6 +344,42 @@ TEST(ExactlyOnceCluster, AFlushThatMeetsADeadMasterIsCarriedOutOnce) {
   EXPECT_EQ(source.info("sync_full"), "1") << link.output();
 }
 
+// A master is back with an older state while a flush waits for another one: the stream begins anew,
+// and the flush comes again behind what is before it.
+TEST(ExactlyOnceCluster, AFlushThatWaitsWhenTheStreamBeginsAnewComesInItsTurn) {
+  RedisServer source = roomy_source();
+  RedisCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick_lease);
+  wait_streaming(link);
+  const std::vector<std::string> keys = {"b", "c", "a"};  // of the first, second and third master
+  for (const std::string& key : keys)
+    increment(source, key, 5);
+  wait_equal(source, target);
+  target.node(0).command({"SAVE"});
+  target.node(1).sigstop();
+  for (const std::string& key : keys)
+    increment(source, key, 5);
+  source.command({"FLUSHDB"});
+  increment(source, "a", 3);
+  ASSERT_TRUE(wait_for(Millis{5000}, [&] {
+    return target.node(0).command({"GET", "b"}).text == "10";
+  }));
+
+  target.node(0).kill9();
+  target.node(0).restart();
+  const auto begins_anew = [&] {
+    return link.output().find("is not what it was") != std::string::npos;
+  };
+  ASSERT_TRUE(wait_for(Millis{15000}, begins_anew)) << link.output();
+  std::this_thread::sleep_for(Millis{500});
+  const std::string done = target.node(2).command({"INFO", "commandstats"}).text;
+  target.node(1).sigcont();
+
+  EXPECT_EQ(done.find("cmdstat_flushdb"), std::string::npos) << done;
+  expect_equal_after_drain(source, target, link);
+}
+
 // The replica that is promoted has not seen what its master acknowledged last.
 TEST(ExactlyOnceCluster, APromotedReplicaThatLacksWritesIsBroughtUp) {
   RedisServer source = roomy_source();
@@ -356,8 +387,7 @@ TEST(ExactlyOnceCluster, APromotedReplicaThatLacksWritesIsBroughtUp) {
   const LiveOptions live = busy(64);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   IncrWriter incr(source, 500);
   std::this_thread::sleep_for(Millis{1500});
@@ -410,8 +440,7 @@ TEST(ExactlyOnceCluster, MemoryThatComesAndGoesRepeatsNothing) {
   const LiveOptions live = busy(66);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   for (int i = 0; i < 4; ++i) {
     RedisServer& node = target.node(static_cast<std::size_t>(i) % 3);
@@ -430,8 +459,7 @@ TEST(ExactlyOnceCluster, OnlyAHalfMigratedSlotWaits) {
   RedisServer source = roomy_source();
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   IncrWriter writer(source, 100, "{tag}");
   IncrWriter elsewhere(source, 100);
   std::this_thread::sleep_for(Millis{300});
@@ -441,9 +469,7 @@ TEST(ExactlyOnceCluster, OnlyAHalfMigratedSlotWaits) {
   target.begin_move(slot, to);
   target.migrate_keys(slot, to, 90);  // the slot's record is likely among them
   std::this_thread::sleep_for(Millis{700});
-  link.process().kill9();
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  kill_and_start(link, source, target);
   elsewhere.stop();
   const std::string there = source.command({"GET", "n:7"}).text;
   EXPECT_TRUE(wait_for(Millis{5000}, [&] { return value_at(target, "n:7") == there; }))
@@ -499,8 +525,7 @@ TEST(ExactlyOnceCluster, ASourceThatForkedBelowWhatIsHereIsCopiedAgain) {
   Keyferry link(KEYFERRY_BINARY);
   const auto more =
       with({"--set", "delivery.link=moving", "--set", "delivery.checkpoint_interval_ms=60000"});
-  link.run(source.uri(), target.uri(), more);
-  wait_streaming(link);
+  start(link, source, target, more);
   increment(source, "a", 100);
   ASSERT_TRUE(wait_for(Millis{5000}, [&] { return replica.command({"GET", "a"}).text == "100"; }));
   replica.sigstop();
@@ -513,8 +538,7 @@ TEST(ExactlyOnceCluster, ASourceThatForkedBelowWhatIsHereIsCopiedAgain) {
   increment(replica, "a", 11);
   increment(replica, "b", 100);
 
-  link.run(replica.uri(), target.uri(), more);
-  wait_streaming(link);
+  start(link, replica, target, more);
 
   drain(link);
   EXPECT_EQ(describe(compare(replica, target)), "") << link.output();

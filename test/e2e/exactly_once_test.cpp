@@ -2,18 +2,11 @@
 // every relative command applied once. Each test provokes one failure of the house contract.
 #include <csignal>
 
-#include "link.hpp"
+#include "e2e/start.hpp"
 #include "support/fault_proxy.hpp"
 
 namespace keyferry::test {
 namespace {
-
-const std::vector<std::string> quick_lease = {"--set", "delivery.lease_s=1"};
-
-std::vector<std::string> with(std::vector<std::string> more) {
-  more.insert(more.begin(), quick_lease.begin(), quick_lease.end());
-  return more;
-}
 
 LiveOptions busy(std::uint64_t seed) {
   LiveOptions live;
@@ -22,11 +15,6 @@ LiveOptions busy(std::uint64_t seed) {
   live.seed = seed + 1;
   live.commands_per_s = 3000;
   return live;
-}
-
-void expect_equal_after_drain(RedisServer& source, RedisServer& target, Keyferry& link) {
-  drain(link);
-  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 
 void increment(RedisServer& source, const std::string& key, int times) {
@@ -41,14 +29,11 @@ TEST(ExactlyOnce, KillNineLosesAndRepeatsNothing) {
   const LiveOptions live = busy(41);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   for (int i = 0; i < 5; ++i) {
     std::this_thread::sleep_for(Millis{300 + 130 * i});
-    link.process().kill9();
-    link.run(source.uri(), target.uri(), quick_lease);
-    wait_streaming(link);
+    kill_and_start(link, source, target);
   }
   writer.stop();
 
@@ -63,8 +48,7 @@ TEST(ExactlyOnce, ABrokenTargetConnectionRepeatsNothing) {
   const LiveOptions live = busy(42);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), proxy.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, proxy);
   LiveWriter writer(source, live);
   for (int i = 0; i < 36; ++i) {
     std::this_thread::sleep_for(Millis{70});
@@ -82,8 +66,7 @@ TEST(ExactlyOnce, FlushesAndSwapsKeepTheRecord) {
   RedisServer source = source_server();
   RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   RespClient client = source.client();
   for (const Args& flush : {Args{"FLUSHALL"}, Args{"FLUSHDB"}, Args{"SWAPDB", "0", "5"}}) {
     increment(source, "a", 50);
@@ -98,8 +81,7 @@ TEST(ExactlyOnce, FlushesAndSwapsKeepTheRecord) {
         << link.output();
     link.process().kill9();
     increment(source, "a", 10);
-    link.run(source.uri(), target.uri(), quick_lease);
-    wait_streaming(link);
+    start(link, source, target);
   }
 
   expect_equal_after_drain(source, target, link);
@@ -112,8 +94,7 @@ TEST(ExactlyOnce, MemoryThatComesAndGoesRepeatsNothing) {
   const LiveOptions live = busy(43);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   for (int i = 0; i < 4; ++i) {
     target.command({"CONFIG", "SET", "maxmemory", "1"});
@@ -185,8 +166,7 @@ TEST(ExactlyOnce, KeysRenewedAtTheLastMomentAreHealed) {
     client.must({"PEXPIRE", "session", ttl_ms});
   };
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), to_target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, to_target);
   renew("2000");
   std::this_thread::sleep_for(Millis{1500});
   to_target.delay(Direction::to_server, Millis{300});
@@ -204,8 +184,7 @@ TEST(ExactlyOnce, ATargetThatLostAcknowledgedWritesIsBroughtUpAgain) {
   RedisServer source = source_server();
   RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   increment(source, "a", 100);
   ASSERT_TRUE(link.wait_synced(Millis{10000}));
   ASSERT_TRUE(wait_for(Millis{5000}, [&] { return target.command({"GET", "a"}).text == "100"; }));
@@ -230,8 +209,7 @@ TEST(ExactlyOnce, ATargetThatComesBackEmptyIsCopiedAgain) {
   const LiveOptions live = busy(44);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, source, target);
   increment(source, "a", 100);
   ASSERT_TRUE(link.wait_synced(Millis{10000}));
 
@@ -252,8 +230,7 @@ TEST(ExactlyOnce, ASecondInstanceIsRefusedAndAStandbyTakesOver) {
   Keyferry second(KEYFERRY_BINARY);
   const std::chrono::seconds lease(2);
   const std::vector<std::string> two_seconds = {"--set", "delivery.lease_s=2"};
-  first.run(source.uri(), target.uri(), two_seconds);
-  wait_streaming(first);
+  start(first, source, target, two_seconds);
   second.run(source.uri(), target.uri(), two_seconds);
   ASSERT_EQ(second.wait_exit(Millis{10000}).value_or(-1), 2) << second.output();
   EXPECT_NE(second.output().find("another instance runs this link"), std::string::npos);
@@ -276,8 +253,7 @@ TEST(ExactlyOnce, BytesOfADeadInstanceThatArriveLateDoNothing) {
   RedisServer target = source_server();
   FaultProxy proxy(target.host(), target.port());
   Keyferry first(KEYFERRY_BINARY);
-  first.run(source.uri(), proxy.uri(), quick_lease);
-  wait_streaming(first);
+  start(first, source, proxy);
   increment(source, "a", 10);
   ASSERT_TRUE(first.wait_synced(Millis{10000}));
 
@@ -320,8 +296,7 @@ TEST(ExactlyOnce, AKillInsideTheSnapshotStartsItAgain) {
   increment(source, "a", 10);
   proxy.throttle(Direction::to_client, 0);
 
-  link.run(proxy.uri(), target.uri(), quick_lease);
-  wait_streaming(link);
+  start(link, proxy, target);
 
   expect_equal_after_drain(source, target, link);
 }
@@ -334,8 +309,7 @@ TEST(ExactlyOnce, ASourceThatFailedOverGoesOnFromItsReplica) {
   FaultProxy proxy(source.host(), source.port());
   ASSERT_TRUE(wait_for(Millis{10000}, [&] { return replica.info("master_link_status") == "up"; }));
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), with({"--set", "delivery.link=moving"}));
-  wait_streaming(link);
+  start(link, source, target, with({"--set", "delivery.link=moving"}));
   increment(source, "a", 100);
   ASSERT_TRUE(link.wait_synced(Millis{10000}));
   ASSERT_TRUE(wait_for(Millis{5000}, [&] { return replica.command({"GET", "a"}).text == "100"; }));
@@ -343,8 +317,7 @@ TEST(ExactlyOnce, ASourceThatFailedOverGoesOnFromItsReplica) {
   replica.command({"REPLICAOF", "NO", "ONE"});
   increment(replica, "a", 11);
 
-  link.run(replica.uri(), target.uri(), with({"--set", "delivery.link=moving"}));
-  wait_streaming(link);
+  start(link, replica, target, with({"--set", "delivery.link=moving"}));
 
   drain(link);
   EXPECT_EQ(describe(compare(replica, target)), "") << link.output();

@@ -2,14 +2,13 @@
 // on command by command, each announced in the slot's record.
 #include <fmt/format.h>
 
+#include "e2e/start.hpp"
 #include "keyferry/base/checksum.hpp"
-#include "link.hpp"
 
 namespace keyferry::test {
 namespace {
 
-const std::vector<std::string> impatient = {"--set", "delivery.lease_s=1", "--set",
-                                            "delivery.migrating_max_s=1"};
+const std::vector<std::string> impatient = with({"--set", "delivery.migrating_max_s=1"});
 
 void increment_all(RedisServer& source, int keys) {
   RespClient client = source.client();
@@ -24,8 +23,7 @@ TEST(HalfMovedSlot, GoesOnCommandByCommandThroughKills) {
   RedisServer source = source_server({"--repl-backlog-size", "64mb"});
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), impatient);
-  wait_streaming(link);
+  start(link, source, target, impatient);
   increment_all(source, keys);
   ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
   const int slot = key_slot("{tag}");
@@ -57,8 +55,7 @@ TEST(HalfMovedSlot, AKeyThatHasNotMovedIsNotWrittenToTheOtherSide) {
   RedisServer source = source_server();
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), impatient);
-  wait_streaming(link);
+  start(link, source, target, impatient);
   RespClient client = source.client();
   const auto tag = [](int i) { return "{" + std::to_string(i) + "}"; };
   const auto write = [&](int i, bool first, bool rest) {
@@ -112,8 +109,7 @@ TEST_P(Announcement, TellsWhetherTheCommandTookPlace) {
   RedisServer source = source_server({"--repl-backlog-size", "64mb"});
   RedisCluster target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), impatient);
-  wait_streaming(link);
+  start(link, source, target, impatient);
   source.command({"INCRBY", "{tag}n", "5"});
   ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
   drain(link);

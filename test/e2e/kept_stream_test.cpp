@@ -2,18 +2,12 @@
 // here, the least that a server takes) no longer bounds what may be restarted or gone back to.
 #include <csignal>
 
-#include "link.hpp"
+#include "e2e/start.hpp"
 
 namespace keyferry::test {
 namespace {
 
 const std::vector<std::string> small_backlog = {"--repl-backlog-size", "16kb"};
-
-std::vector<std::string> quick_lease(const std::string& more = "") {
-  std::vector<std::string> out = {"--set", "delivery.lease_s=1"};
-  if (!more.empty()) out.insert(out.end(), {"--set", more});
-  return out;
-}
 
 // `times` relative commands of 1 KB each.
 void append(RedisServer& server, int times) {
@@ -31,12 +25,11 @@ bool received_everything(RedisServer& source, Keyferry& link) {
 
 // Kills the link while the target stands still and more than the backlog has been received. How
 // often the source had to send a snapshot.
-std::string kill_during_an_outage(const std::string& option) {
+std::string kill_during_an_outage(const std::vector<std::string>& options) {
   RedisServer source = source_server(small_backlog);
   RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease(option));
-  wait_streaming(link);
+  start(link, source, target, with(options));
   append(source, 10);
   EXPECT_TRUE(link.wait_synced(Millis{10000})) << link.output();
   target.sigstop();
@@ -45,8 +38,7 @@ std::string kill_during_an_outage(const std::string& option) {
 
   link.process().kill9();
   target.sigcont();
-  link.run(source.uri(), target.uri(), quick_lease(option));
-  wait_streaming(link);
+  start(link, source, target, with(options));
   append(source, 10);
 
   drain(link);
@@ -55,19 +47,18 @@ std::string kill_during_an_outage(const std::string& option) {
 }
 
 TEST(KeptStream, LetsAKilledLinkGoOnWhereTheBacklogDoesNotReach) {
-  EXPECT_EQ(kill_during_an_outage(""), "1");
+  EXPECT_EQ(kill_during_an_outage({}), "1");
 }
 
 TEST(KeptStream, IsWhatMakesTheDifference) {
-  EXPECT_EQ(kill_during_an_outage("spool.enabled=false"), "2");
+  EXPECT_EQ(kill_during_an_outage({"--set", "spool.enabled=false"}), "2");
 }
 
 TEST(KeptStream, BringsATargetUpAgainThatLostMoreThanTheBacklogHolds) {
   RedisServer source = source_server(small_backlog);
   RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease());
-  wait_streaming(link);
+  start(link, source, target);
   append(source, 500);
   ASSERT_TRUE(link.wait_synced(Millis{10000}));
   target.command({"SAVE"});
@@ -91,15 +82,13 @@ TEST(KeptStream, IsNotUsedWhenTheSourceHasAnotherHistory) {
   RedisServer other = source_server(small_backlog);
   RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease("delivery.link=same"));
-  wait_streaming(link);
+  start(link, source, target, with({"--set", "delivery.link=same"}));
   append(source, 100);
   ASSERT_TRUE(link.wait_synced(Millis{10000}));
   link.process().kill9();
   append(other, 50);
 
-  link.run(other.uri(), target.uri(), quick_lease("delivery.link=same"));
-  wait_streaming(link);
+  start(link, other, target, with({"--set", "delivery.link=same"}));
   append(other, 50);
 
   drain(link);
@@ -111,8 +100,7 @@ TEST(KeptStream, GoesOnWhenItsDiskSpaceWasUsedUp) {
       {"--repl-backlog-size", "16kb", "--client-output-buffer-limit", "replica 0 0 0"});
   RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick_lease("spool.max_bytes=3MiB"));
-  wait_streaming(link);
+  start(link, source, target, with({"--set", "spool.max_bytes=3MiB"}));
   target.sigstop();
   append(source, 20000);
   ASSERT_TRUE(wait_for(Millis{20000}, [&] {

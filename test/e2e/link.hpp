@@ -25,6 +25,7 @@ inline void wait_streaming(Keyferry& link, Millis limit = Millis{30000}) {
 
 // Asks for the end at lag zero and expects exit code 0.
 inline void drain(Keyferry& link, Millis limit = Millis{60000}) {
+  ASSERT_TRUE(link.process().is_running()) << link.output();
   EXPECT_EQ(link.http_post("/drain").status, 202);
   const auto code = link.wait_exit(limit);
   ASSERT_TRUE(code.has_value()) << "does not reach lag zero\n" << link.output();

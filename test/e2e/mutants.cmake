@@ -42,7 +42,7 @@ keyferry_mutant(fence
 
 # The same three protections on a cluster, where each slot has its own record and nothing is watched.
 keyferry_mutant(cluster_skip
-  TEST ExactlyOnceCluster.BrokenTargetConnectionsRepeatNothing
+  TEST ExactlyOnceCluster.LostRepliesRepeatNothing
   EDITS sink/cluster_records.cpp "if (took_place) settle_doubt(slot, found)" "static_cast<void>(took_place)")
 keyferry_mutant(cluster_transaction
   TEST ExactlyOnceCluster.KillNineLosesAndRepeatsNothing

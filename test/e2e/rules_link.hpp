@@ -5,7 +5,7 @@
 #include <functional>
 #include <optional>
 
-#include "e2e/link.hpp"
+#include "e2e/start.hpp"
 #include "support/cluster.hpp"
 
 namespace keyferry::test {
@@ -50,13 +50,6 @@ inline std::size_t project(const RedisServer& source, const RedisServer& expecte
     }
   }
   return count;
-}
-
-inline std::vector<std::string> with_settings(const std::vector<std::string>& settings,
-                                              std::vector<std::string> more = {}) {
-  for (const std::string& setting : settings)
-    more.insert(more.end(), {"--set", setting});
-  return more;
 }
 
 }  // namespace keyferry::test

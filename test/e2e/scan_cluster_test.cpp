@@ -1,30 +1,8 @@
 // Scan mode with a cluster as the source: every master, or a replica of each; slots that move.
-#include "e2e/link.hpp"
+#include "e2e/scan_source.hpp"
 
 namespace keyferry::test {
 namespace {
-
-const std::vector<std::string> scan_mode = {"--set", "source.mode=scan"};
-
-std::vector<std::string> scanning(std::vector<std::string> more) {
-  more.insert(more.begin(), scan_mode.begin(), scan_mode.end());
-  return more;
-}
-
-ClusterOptions events_cluster(std::size_t replicas = 0) {
-  ClusterOptions options;
-  options.replicas = replicas;
-  options.server.args = {"--notify-keyspace-events", "AE"};
-  return options;
-}
-
-LiveOptions cluster_data() {
-  LiveOptions live;
-  live.dataset.keys = 4000;
-  live.dataset.cluster_safe = true;
-  live.commands_per_s = 3000;
-  return live;
-}
 
 TEST(ScanCluster, ConvergesUnderAWriterOfAllTypes) {
   RedisCluster source(events_cluster());
@@ -34,7 +12,7 @@ TEST(ScanCluster, ConvergesUnderAWriterOfAllTypes) {
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
 
-  link.run(source.uri(), target.uri(), scanning({}));
+  link.run(source.uri(), target.uri(), scanning());
   wait_streaming(link);
   std::this_thread::sleep_for(Millis{1000});
   writer.stop();
@@ -127,7 +105,7 @@ TEST(ScanCluster, ANewMasterIsTakenUp) {
   live.dataset.keys = 2000;
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), scanning({}));
+  link.run(source.uri(), target.uri(), scanning());
   wait_streaming(link);
 
   // The others do not always vote in time; then the server gives it up after 5 s.

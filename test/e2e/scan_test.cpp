@@ -1,21 +1,9 @@
 // Scan mode between real servers: a source that is read by SCAN and followed by keyspace events.
 // Whole data sets are compared once the writers have stopped and the link says that lag is zero.
-#include "e2e/link.hpp"
+#include "e2e/scan_source.hpp"
 
 namespace keyferry::test {
 namespace {
-
-const std::vector<std::string> scan_mode = {"--set", "source.mode=scan"};
-
-std::vector<std::string> scanning(std::vector<std::string> more) {
-  more.insert(more.begin(), scan_mode.begin(), scan_mode.end());
-  return more;
-}
-
-RedisServer events_source(std::vector<std::string> args = {}) {
-  args.insert(args.begin(), {"--notify-keyspace-events", "AE"});
-  return source_server(std::move(args));
-}
 
 std::string scan_field(const Keyferry& link, const std::string& name) {
   return link.status("scan." + name);
@@ -32,7 +20,7 @@ TEST(Scan, ConvergesUnderAWriterOfAllTypes) {
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
 
-  link.run(source.uri(), target.uri(), scanning({}));
+  link.run(source.uri(), target.uri(), scanning());
   wait_streaming(link);
   std::this_thread::sleep_for(Millis{2000});
   writer.stop();
@@ -49,7 +37,7 @@ TEST(Scan, EveryClassOfEventReachesTheTarget) {
   const RedisServer target = source_server();
   fill_strings(source, 100);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), scanning({}));
+  link.run(source.uri(), target.uri(), scanning());
   wait_streaming(link);
   RespClient client = source.client();
   const std::vector<Args> commands = {{"SET", "key:1", "new"},
@@ -93,7 +81,7 @@ TEST(Scan, EvictedKeysGo) {
   const RedisServer target = source_server();
   fill_strings(source, 20000, 100);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), scanning({}));
+  link.run(source.uri(), target.uri(), scanning());
   wait_streaming(link);
 
   source.command({"CONFIG", "SET", "maxmemory", "3mb"});
@@ -113,7 +101,7 @@ TEST(Scan, FlushesAndSwapsAreFound) {
   data.keys = 2000;
   fill(source, data);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), scanning({}));
+  link.run(source.uri(), target.uri(), scanning());
   wait_streaming(link);
   RespClient client = source.client();
 
@@ -135,7 +123,7 @@ TEST(Scan, GroupReadsAreFound) {
     client.must({"XADD", "s", std::to_string(i) + "-1", "f", "v"});
   client.must({"XGROUP", "CREATE", "s", "g", "0"});
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), scanning({}));
+  link.run(source.uri(), target.uri(), scanning());
   wait_streaming(link);
 
   client.must({"XREADGROUP", "GROUP", "g", "c", "COUNT", "7", "STREAMS", "s", ">"});
@@ -188,7 +176,7 @@ TEST(Scan, ABrokenSubscriptionLosesNothing) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), scanning({}));
+  link.run(source.uri(), target.uri(), scanning());
   wait_streaming(link);
   RespClient client = source.client();
 
@@ -241,7 +229,7 @@ TEST(Scan, WithoutEventsItRefusesToPromiseThem) {
     fill_strings(source, 10);
     Keyferry link(KEYFERRY_BINARY);
 
-    link.run(source.uri(), target.uri(), scanning({}));
+    link.run(source.uri(), target.uri(), scanning());
 
     EXPECT_EQ(link.wait_exit(Millis{10000}), 3) << link.output();
     EXPECT_NE(link.output().find("CONFIG SET notify-keyspace-events AE"), std::string::npos)

@@ -1,5 +1,5 @@
 // A Sentinel that watches the source must never list, convert or promote anything of ours.
-#include "e2e/link.hpp"
+#include "e2e/start.hpp"
 
 namespace keyferry::test {
 namespace {
@@ -72,8 +72,7 @@ void switch_source(End end) {
   Group source;
   RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), {"--set", "delivery.lease_s=1"});
-  wait_streaming(link);
+  start(link, source, target);
   increment(source.servers[0], 500);
   ASSERT_TRUE(wait_for(Millis{10000}, [&] {
     return describe(compare(source.servers[1], target)).empty();
@@ -112,8 +111,7 @@ TEST(Sentinel, ATargetThatDiesIsLeftForItsReplica) {
   RedisServer source = source_server({"--repl-backlog-size", "16mb"});
   Group target;
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), {"--set", "delivery.lease_s=1"});
-  wait_streaming(link);
+  start(link, source, target);
   increment(source, 500);
   target.servers[0].kill9();
   increment(source, 500);

@@ -1,34 +1,19 @@
 // source.shards: instances that share a cluster, each with the slots that are its own.
-#include "e2e/link.hpp"
-#include "support/cluster.hpp"
+#include "e2e/scan_source.hpp"
 
 namespace keyferry::test {
 namespace {
 
-ClusterOptions events_cluster() {
-  ClusterOptions options;
-  options.server.args = {"--notify-keyspace-events", "AE"};
-  return options;
-}
-
-LiveOptions cluster_data() {
-  LiveOptions live;
-  live.dataset.keys = 3000;
-  live.dataset.cluster_safe = true;
-  live.commands_per_s = 2000;
-  return live;
-}
-
 std::vector<std::string> shard(const std::string& which, std::vector<std::string> more = {}) {
-  more.insert(more.begin(), {"--set", "source.mode=scan", "--set", "source.shards=" + which});
-  return more;
+  more.insert(more.begin(), {"--set", "source.shards=" + which});
+  return scanning(std::move(more));
 }
 
 // Both ends hold every key; the instances in between have filtered what is not theirs.
 TEST(Shards, InstancesShareACluster) {
   RedisCluster source(events_cluster());
   RedisCluster target;
-  const LiveOptions live = cluster_data();
+  const LiveOptions live = cluster_data(3000, 2000);
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   std::vector<std::unique_ptr<Keyferry>> links;
@@ -54,7 +39,7 @@ TEST(Shards, InstancesShareACluster) {
 TEST(Shards, KeepTheirSlotsWhenTheseMove) {
   RedisCluster source(events_cluster());
   const RedisServer target = source_server();
-  const LiveOptions live = cluster_data();
+  const LiveOptions live = cluster_data(3000, 2000);
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   // Half of the slots each: the second of three masters is read by both.
@@ -92,7 +77,7 @@ TEST(Shards, KeepTheirSlotsWhenTheseMove) {
 TEST(Shards, LeaveTheKeysOfOthersAlone) {
   RedisCluster source(events_cluster());
   const RedisServer target = source_server();
-  DatasetOptions data = cluster_data().dataset;
+  DatasetOptions data = cluster_data(3000, 2000).dataset;
   data.keys = 1000;
   fill(source, data);
   target.command({"SET", "{b}extra", "1"});  // slot 3300
@@ -119,7 +104,7 @@ TEST(Shards, LeaveTheKeysOfOthersAlone) {
 TEST(Shards, OfAStreamHaveRecordsOfTheirOwn) {
   RedisServer source = source_server();
   const RedisServer target = source_server();
-  LiveOptions live = cluster_data();
+  LiveOptions live = cluster_data(3000, 2000);
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry low(KEYFERRY_BINARY);

@@ -11,12 +11,9 @@ TEST(ClusterSource, ATargetOfOneServerIsGoneOnWithAsWell) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   std::this_thread::sleep_for(Millis{500});
-  link.process().kill9();
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  kill_and_start(link, source, target);
   std::this_thread::sleep_for(Millis{300});
   writer.stop();
   drain(link);

@@ -15,8 +15,7 @@ void play(std::uint64_t seed, Target& target) {
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
 
-  link.run(source.node(1).uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source.node(1), target);
   std::this_thread::sleep_for(Millis{1000});
   writer.stop();
   EXPECT_TRUE(writer.errors().empty()) << writer.errors().front();
@@ -45,13 +44,10 @@ TEST(ClusterSource, KillNineLosesAndRepeatsNothing) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   for (int round = 0; round < 3; ++round) {
     std::this_thread::sleep_for(Millis{700});
-    link.process().kill9();
-    link.run(source.uri(), target.uri(), quick);
-    wait_streaming(link);
+    kill_and_start(link, source, target);
   }
   std::this_thread::sleep_for(Millis{300});
   writer.stop();
@@ -62,38 +58,32 @@ TEST(ClusterSource, KillNineLosesAndRepeatsNothing) {
   expect_equal(source, target, link);
 }
 
-TEST(ClusterSource, AFlushEmptiesOnlyItsOwnShard) {
-  for (const bool to_cluster : {false, true}) {
-    RedisCluster source(nodes(2));
-    const RedisServer single = source_server();
-    std::unique_ptr<RedisCluster> cluster;
-    if (to_cluster) cluster = std::make_unique<RedisCluster>();
-    const LiveOptions live = busy(305);
-    fill(source, live.dataset);
-    Keyferry link(KEYFERRY_BINARY);
-    link.run(source.uri(), to_cluster ? cluster->uri() : single.uri(), quick);
-    wait_streaming(link);
-    LiveWriter writer(source, live);
-    std::this_thread::sleep_for(Millis{300});
-    source.node(0).command({"FLUSHALL"});
-    std::this_thread::sleep_for(Millis{300});
-    source.node(1).command({"FLUSHDB", "ASYNC"});
-    std::this_thread::sleep_for(Millis{300});
-    link.process().kill9();
-    link.run(source.uri(), to_cluster ? cluster->uri() : single.uri(), quick);
-    wait_streaming(link);
-    writer.stop();
-    source.node(1).command({"FLUSHALL"});
-    drain(link);
+template <class Target>
+void play_flushes(const Target& target) {
+  RedisCluster source(nodes(2));
+  const LiveOptions live = busy(305);
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, source, target);
+  LiveWriter writer(source, live);
+  std::this_thread::sleep_for(Millis{300});
+  source.node(0).command({"FLUSHALL"});
+  std::this_thread::sleep_for(Millis{300});
+  source.node(1).command({"FLUSHDB", "ASYNC"});
+  std::this_thread::sleep_for(Millis{300});
+  kill_and_start(link, source, target);
+  writer.stop();
+  source.node(1).command({"FLUSHALL"});
+  drain(link);
 
-    EXPECT_EQ(source.node(1).command({"DBSIZE"}).integer, 0);
-    EXPECT_GT(key_count(source), 0u);
-    if (to_cluster) {
-      expect_equal(source, *cluster, link);
-    } else {
-      expect_equal(source, single, link);
-    }
-  }
+  EXPECT_EQ(source.node(1).command({"DBSIZE"}).integer, 0);
+  EXPECT_GT(key_count(source), 0u);
+  expect_equal(source, target, link);
+}
+
+TEST(ClusterSource, AFlushEmptiesOnlyItsOwnShard) {
+  play_flushes(source_server());
+  play_flushes(RedisCluster());
 }
 
 TEST(ClusterSource, ShowsEveryShardAndTheirSum) {
@@ -102,9 +92,12 @@ TEST(ClusterSource, ShowsEveryShardAndTheirSum) {
   const LiveOptions live = busy(306);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   ASSERT_TRUE(link.wait_synced(Millis{10000})) << link.output();
+  const auto is_steady = [](const std::string& json) {
+    return json_field(json, "shards.2.phase") == "steady";
+  };
+  EXPECT_TRUE(link.wait_until(is_steady, Millis{10000})) << link.output();
 
   std::set<std::string> masters;
   for (int i = 0; i < 3; ++i)
@@ -112,7 +105,6 @@ TEST(ClusterSource, ShowsEveryShardAndTheirSum) {
   EXPECT_EQ(masters.size(), 3u);
   EXPECT_EQ(link.status("snapshot.keys_done"), std::to_string(key_count(source)));
   EXPECT_EQ(link.status("lag.bytes"), "0");
-  EXPECT_EQ(link.status("shards.2.phase"), "steady");
   const std::string metrics = link.http_get("/metrics").body;
   EXPECT_EQ(count_of(metrics, "keyferry_lag_bytes{shard="), 3u) << metrics;
   EXPECT_EQ(count_of(metrics, "# TYPE keyferry_lag_bytes gauge"), 1u);
@@ -138,8 +130,7 @@ TEST(ClusterSource, ASignalEndsEveryShard) {
   const LiveOptions live = busy(308);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
   LiveWriter writer(source, live);
   std::this_thread::sleep_for(Millis{300});
 
@@ -159,8 +150,7 @@ TEST(ClusterSource, APlannedFailoverUnderWritesCopiesNothingAgain) {
   fill(source, live.dataset);
   LiveWriter writer(source, live);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source, target);
 
   source.node(3).command({"CLUSTER", "FAILOVER"});
   wait_leader(source, 3);
@@ -178,8 +168,7 @@ TEST(ClusterSource, AMasterThatDiesWhileNobodyWritesIsFollowedToItsReplica) {
   const LiveOptions live = busy(321);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.node(1).uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source.node(1), target);
   {
     LiveWriter writer(source, live);
     std::this_thread::sleep_for(Millis{500});
@@ -210,8 +199,7 @@ TEST(ClusterSource, AMasterThatDiesUnderWritesCostsAtMostItsOwnShard) {
   const LiveOptions live = busy(322);
   fill(source, live.dataset);
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.node(1).uri(), target.uri(), quick);
-  wait_streaming(link);
+  start(link, source.node(1), target);
   {
     LiveWriter writer(source.node(1), live);
     std::this_thread::sleep_for(Millis{700});
@@ -255,6 +243,34 @@ void reshard(const RedisServer& entry, const std::string& from, const std::strin
   ASSERT_TRUE(wait_for(Millis{60000}, has_worked)) << read_file(options.output_file);
 }
 
+// A node that knows all others and has no slots.
+class Joiner {
+ public:
+  explicit Joiner(RedisCluster& cluster, const std::string& epoch = "0")
+      : server_(options_of_joiner()) {
+    server_.command({"CLUSTER", "SET-CONFIG-EPOCH", epoch});
+    cluster.node(0).command({"CLUSTER", "MEET", "127.0.0.1", std::to_string(server_.port())});
+    const std::string all = std::to_string(cluster.size() + 1);
+    const auto has_joined = [&] {
+      const std::string info = "\n" + server_.command({"CLUSTER", "INFO"}).text;
+      return info_field(info, "cluster_state") == "ok" &&
+             info_field(info, "cluster_known_nodes") == all;
+    };
+    EXPECT_TRUE(wait_for(Millis{20000}, has_joined)) << server_.log();
+  }
+  const RedisServer& server() const { return server_; }
+
+ private:
+  static ServerOptions options_of_joiner() {
+    ServerOptions out = nodes(1).server;
+    out.args.insert(out.args.begin(),
+                    {"--cluster-enabled", "yes", "--cluster-node-timeout", "2000"});
+    return out;
+  }
+
+  RedisServer server_;
+};
+
 TEST(ClusterSource, AMasterThatJoinsAndLeavesIsFollowed) {
   RedisCluster source(nodes(3));
   const RedisServer target = source_server();
@@ -266,20 +282,10 @@ TEST(ClusterSource, AMasterThatJoinsAndLeavesIsFollowed) {
   link.run(source.uri(), target.uri(), quick);
   wait_streaming(link);
 
-  ServerOptions more = nodes(3).server;
-  more.args.insert(more.args.begin(),
-                   {"--cluster-enabled", "yes", "--cluster-node-timeout", "2000"});
-  RedisServer joiner(more);
-  const std::string id = joiner.command({"CLUSTER", "MYID"}).text;
-  source.node(0).command({"CLUSTER", "MEET", "127.0.0.1", std::to_string(joiner.port())});
-  const auto has_joined = [&] {
-    const std::string info = "\n" + joiner.command({"CLUSTER", "INFO"}).text;
-    return info_field(info, "cluster_state") == "ok" &&
-           info_field(info, "cluster_known_nodes") == "4";
-  };
-  ASSERT_TRUE(wait_for(Millis{20000}, has_joined));
+  const Joiner joiner(source);
+  const std::string id = joiner.server().command({"CLUSTER", "MYID"}).text;
   reshard(source.node(0), source.node_id(0), id, 150);
-  EXPECT_GT(key_count(joiner), 0u);
+  EXPECT_GT(key_count(joiner.server()), 0u);
   std::this_thread::sleep_for(Millis{500});
   reshard(source.node(0), id, source.node_id(1), 150);
   const auto has_left = [](const std::string& json) {
@@ -295,6 +301,48 @@ TEST(ClusterSource, AMasterThatJoinsAndLeavesIsFollowed) {
   expect_equal(source, target, link);
 }
 
+// Its epoch is higher than that of any other: it loses it when it becomes a replica.
+TEST(ClusterSource, ANodeThatJoinsAndBecomesAReplicaIsFollowedWhenItIsPromoted) {
+  RedisCluster source(nodes(3));
+  const RedisServer target = source_server();
+  const LiveOptions live = busy(335);
+  fill(source, live.dataset);
+  LiveWriter writer(source, live);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), quick);
+  wait_streaming(link);
+
+  const Joiner joiner(source, "9");
+  const auto has_shards = [](const char* fourth) {
+    return [fourth](const std::string& json) {
+      return json_field(json, "shards.3.source").empty() == std::string(fourth).empty();
+    };
+  };
+  EXPECT_TRUE(link.wait_until(has_shards("a master"), Millis{20000})) << link.output();
+  joiner.server().command({"CLUSTER", "REPLICATE", source.node_id(0)});
+  EXPECT_TRUE(link.wait_until(has_shards(""), Millis{20000})) << link.output();
+  // Nobody votes for a node that he takes for a master.
+  const auto is_known = [&] {
+    const std::string line = " slave " + source.node_id(0);
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      if (source.node(i).command({"CLUSTER", "NODES"}).text.find(line) == std::string::npos)
+        return false;
+    }
+    return joiner.server().info("master_link_status") == "up";
+  };
+  ASSERT_TRUE(wait_for(Millis{20000}, is_known)) << joiner.server().log();
+  std::this_thread::sleep_for(Millis{2500});  // until the link has looked as well, once a second
+  joiner.server().command({"CLUSTER", "FAILOVER"});
+  const auto leads = [&joiner] { return joiner.server().info("role") == "master"; };
+  ASSERT_TRUE(wait_for(Millis{20000}, leads)) << joiner.server().log();
+  std::this_thread::sleep_for(Millis{1000});
+  writer.stop();
+  drain(link);
+
+  EXPECT_EQ(count_of(link.output(), "source shard taken up"), 4u) << link.output();
+  expect_equal(source, target, link);
+}
+
 TEST(ClusterSource, StreamsFromReplicasWhenAsked) {
   RedisCluster source(nodes(2, 2));
   const RedisServer target = source_server();
@@ -305,11 +353,15 @@ TEST(ClusterSource, StreamsFromReplicasWhenAsked) {
   link.run(source.uri(), target.uri(),
            {"--set", "delivery.lease_s=1", "--set", "source.prefer_replica=true"});
   wait_streaming(link);
-  std::this_thread::sleep_for(Millis{300});
+  // Not every node knows at once that the other has become a replica.
+  const auto reads_replicas = [&source] {
+    for (std::size_t i = 0; i < 4; ++i) {
+      if (source.node(i).info("connected_slaves") != "1") return false;
+    }
+    return true;
+  };
+  EXPECT_TRUE(wait_for(Millis{10000}, reads_replicas)) << link.output();
   writer.stop();
-
-  for (std::size_t i = 0; i < 4; ++i)
-    EXPECT_EQ(source.node(i).info("connected_slaves"), "1") << i;
   drain(link);
 
   expect_equal(source, target, link);

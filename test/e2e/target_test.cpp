@@ -1,5 +1,5 @@
 // A standalone target that refuses, hangs, restarts or loses connections.
-#include "e2e/link.hpp"
+#include "e2e/start.hpp"
 #include "support/fault_proxy.hpp"
 
 namespace keyferry::test {
@@ -35,8 +35,7 @@ TEST(Target, ATargetThatHangsIsGivenUpAndTriedAgain) {
   RedisServer target = source_server();
   FaultProxy proxy(target.host(), target.port());
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), proxy.uri(), {"--set", "target.reply_timeout_ms=1000"});
-  wait_streaming(link);
+  start(link, source, proxy, {"--set", "target.reply_timeout_ms=1000"});
 
   proxy.stall();
   source.command({"SET", "a", "1"});
@@ -97,16 +96,14 @@ template <class Target>
 void mend_and_go_on(Target& target, const RedisServer& clashing) {
   RedisServer source = source_server();
   Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri(), {"--set", "delivery.lease_s=1"});
-  wait_streaming(link);
+  start(link, source, target);
   clashing.command({"SET", "clash", "text"});
   source.command({"LPUSH", "clash", "x"});
   source.command({"INCR", "after"});
   ASSERT_EQ(link.wait_exit(Millis{10000}), 1) << link.output();
 
   clashing.command({"DEL", "clash"});
-  link.run(source.uri(), target.uri(), {"--set", "delivery.lease_s=1"});
-  wait_streaming(link);
+  start(link, source, target);
   drain(link);
 
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
@@ -128,9 +125,8 @@ TEST(Target, RefusedCommandIsSkippedIntoTheDeadLetterFile) {
   RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
   const std::string file = link.directory().file("dead.resp");
-  link.run(source.uri(), target.uri(),
-           {"--set", "errors.policy=skip", "--set", "errors.dead_letter_file=" + file});
-  wait_streaming(link);
+  start(link, source, target,
+        {"--set", "errors.policy=skip", "--set", "errors.dead_letter_file=" + file});
   target.command({"SET", "clash", "text"});
 
   source.command({"LPUSH", "clash", "x"});

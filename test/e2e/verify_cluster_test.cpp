@@ -15,9 +15,7 @@ class ClusterVerify : public testing::Test {
     live_ = busy(801);
     fill(source_, live_.dataset);
     fill_fixed(source_, fixed_keys);
-    std::vector<std::string> options = quick;
-    options.insert(options.end(), more.begin(), more.end());
-    link_.run(source_.uri(), uri, options);
+    link_.run(source_.uri(), uri, with(more));
     ASSERT_TRUE(link_.wait_synced(Millis{30000})) << link_.output();
   }
   void wait_verified(const std::string& attempt) {
@@ -70,7 +68,6 @@ TEST_F(ClusterVerify, FindsAndRepairsInAClusterBehindSlotsThatMoved) {
   for (const char* tag : {"{t1}", "{t2}", "{t3}"}) {
     const int slot = key_slot(tag);
     source_.move_slot(slot, (source_.owner(slot) + 1) % 3);
-    wait_agreement(source_);
   }
   find_and_repair();
   expect_equal(source_, target, link_);

@@ -115,5 +115,17 @@ TEST(InfoField, FindsWholeNamesOnly) {
   EXPECT_EQ(info_field("", "role"), "");
 }
 
+TEST(TimeMs, IsWhatTimeAnswers) {
+  const auto of = [](ByteView wire) {
+    RespValue reply;
+    parse_reply(wire, reply);
+    return time_ms(reply);
+  };
+
+  EXPECT_EQ(of("*2\r\n$10\r\n1700000001\r\n$6\r\n250999\r\n"), 1700000001250);
+  EXPECT_EQ(of("-NOPERM no permission\r\n"), std::nullopt);
+  EXPECT_EQ(of("*1\r\n$1\r\n1\r\n"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace keyferry

@@ -37,8 +37,9 @@ struct ClusterShard {
 
 struct ClusterView {
   std::vector<ClusterShard> shards;
-  // The highest of any node with slots; a view with a lower one is outdated. (That of a master
-  // without any is shown no more when it becomes a replica.)
+  // The highest of any node with slots: a view with a lower one is outdated. Whoever takes slots
+  // takes a new epoch; a node without any may have a high one and lose it when it becomes a
+  // replica.
   std::uint64_t epoch = 0;
 };
 
@@ -76,6 +77,8 @@ class ShardTable {
 
  private:
   friend Result<ShardTable> parse_shard_table(ByteView text);
+  std::vector<Entry>::iterator find(const ClusterShard& seen);
+
   std::vector<Entry> entries_;
 };
 

@@ -110,7 +110,6 @@ class ClusterLink {
   std::optional<Millis> verify_lag() const;
   Task<Error> heal_keys(const KeyList& keys);
   Shard* settled_owner(Slot slot);
-  bool is_verified();
 
   // slots whose order is not known (cluster_doubt.cpp)
   Task<Error> doubt(ShardSlots slots);

@@ -27,6 +27,10 @@ class Comparison {
   std::function<std::optional<Millis>()> lag;
   // Has these keys (of the source) healed.
   std::function<Task<Error>(const KeyList& keys)> repair;
+  // Begin this comparison, and run it; false: not at the moment.
+  std::function<bool(const VerifyPlan& plan)> start;
+  // End the link with this.
+  std::function<void(Error error)> fail;
 
   bool is_running() const { return verifier_ != nullptr; }
   // From now on it is running; the link starts run(). Not while one is running.
@@ -36,15 +40,14 @@ class Comparison {
   void stop();
   VerifySummary summary() const;
 
-  // stop.verify: whether the link may say that it is done. `must_begin`: it should begin this one,
-  // and ask again when it is over.
-  enum class Verdict : std::uint8_t { equal, different, running, must_begin };
-  Verdict at_end();
-  VerifyPlan plan_at_end() const;
-  // Why it is `different`.
-  Error problem() const;
+  // stop.verify: whether the link may say that it is done. Starts the comparison that this takes;
+  // if that finds a difference, the link fails.
+  bool allows_end();
 
  private:
+  VerifyPlan plan_at_end() const;
+  Error problem() const;
+
   asio::any_io_executor executor_;
   const Options& options_;
   std::unique_ptr<Verifier> verifier_;

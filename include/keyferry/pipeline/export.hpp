@@ -10,6 +10,7 @@
 #include "keyferry/pipeline/observer.hpp"
 #include "keyferry/pipeline/snapshot_rules.hpp"
 #include "keyferry/pipeline/status.hpp"
+#include "keyferry/pipeline/status_parts.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/file_sink.hpp"
 #include "keyferry/source/file_source.hpp"
@@ -145,11 +146,7 @@ class Export {
   Error result_;
 
   TimePoint began_{};
-  TimePoint rate_at_{};
-  std::uint64_t rate_commands_ = 0;
-  std::uint64_t rate_bytes_ = 0;
-  double commands_per_s_ = 0;
-  double bytes_per_s_ = 0;
+  Throughput throughput_;
   TimePoint logged_at_{};
   bool has_logged_ = false;
 };

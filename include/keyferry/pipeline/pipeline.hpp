@@ -14,6 +14,7 @@
 #include "keyferry/pipeline/shard_role.hpp"
 #include "keyferry/pipeline/snapshot_rules.hpp"
 #include "keyferry/pipeline/status.hpp"
+#include "keyferry/pipeline/status_parts.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 #include "keyferry/source/file_source.hpp"
@@ -153,8 +154,6 @@ class Pipeline {
   // the cutover (switch.cpp)
   Task<Error> carry_over(CutoverRequest request);
 
-  // comparing both ends (verify_link.cpp)
-  bool is_verified();
   // what the world sees (report.cpp)
   Task<Error> report();
   Phase phase() const;
@@ -235,11 +234,7 @@ class Pipeline {
   std::optional<std::int64_t> clock_skew_ms_;
   TimePoint began_{};
   LatencyHistogram latency_;
-  TimePoint rate_at_{};
-  std::uint64_t rate_commands_ = 0;
-  std::uint64_t rate_bytes_ = 0;
-  double commands_per_s_ = 0;
-  double bytes_per_s_ = 0;
+  Throughput throughput_;
   TimePoint logged_at_{};
   bool has_logged_ = false;
 };

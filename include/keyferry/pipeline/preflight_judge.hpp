@@ -6,14 +6,13 @@
 #include <optional>
 #include <span>
 
+#include "keyferry/base/number.hpp"
 #include "keyferry/pipeline/preflight.hpp"
 
 namespace keyferry {
 
 constexpr std::int64_t mebibyte = std::int64_t{1024} * 1024;
 
-// The number in front of a text; 0 when there is none.
-std::int64_t leading_number(ByteView text);
 std::int64_t info_int(const ServerFacts& server, std::string_view name);
 // A CONFIG parameter under its new or its old name (before Redis 5.0); nullopt where CONFIG is not
 // allowed or the server does not know it.

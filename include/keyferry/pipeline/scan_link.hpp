@@ -17,6 +17,7 @@
 #include "keyferry/checkpoint/lag.hpp"
 #include "keyferry/pipeline/scan_node.hpp"
 #include "keyferry/pipeline/status.hpp"
+#include "keyferry/pipeline/status_parts.hpp"
 #include "keyferry/pipeline/target_sweep.hpp"
 
 namespace keyferry {
@@ -127,11 +128,7 @@ class ScanLink {
   bool functions_wanted_ = true;
   TimePoint healthy_{};  // when every node could last be looked at
   TimePoint began_{};
-  TimePoint rate_at_{};
-  std::uint64_t rate_commands_ = 0;
-  std::uint64_t rate_bytes_ = 0;
-  double commands_per_s_ = 0;
-  double bytes_per_s_ = 0;
+  Throughput throughput_;
   TimePoint logged_at_{};
 };
 

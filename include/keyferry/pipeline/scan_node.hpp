@@ -80,7 +80,6 @@ class ScanNode {
 
   void change(std::int32_t db, ByteView key);
   void add_moving(const DirtyKey& key);
-  void want_pass() { wants_all_ = true; }
   void wake() { wake_.notify(); }
 
   const Place& place() const { return place_; }

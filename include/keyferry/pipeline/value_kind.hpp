@@ -39,4 +39,17 @@ inline std::uint64_t value_bytes(const rdb::Event& event, rdb::Dialect dialect) 
   return std::max(head.size, head.full_size);
 }
 
+// What the filter asks of a key in a snapshot. `bytes`: nullopt while nobody knows them.
+inline KeyFacts key_facts(const rdb::Event& key, rdb::Dialect dialect,
+                          std::optional<std::uint64_t> bytes, std::int64_t now_ms) {
+  KeyFacts facts;
+  facts.db = key.db;
+  facts.key = key.key;
+  facts.kind = value_kind(rdb::value_type(key.type, dialect).data);
+  facts.bytes = bytes;
+  facts.never_expires = !key.expire_ms;
+  if (key.expire_ms) facts.ttl_ms = *key.expire_ms - now_ms;
+  return facts;
+}
+
 }  // namespace keyferry

@@ -2,6 +2,8 @@
 // bounded depth).
 #pragma once
 
+#include <optional>
+
 #include "keyferry/resp/resp.hpp"
 
 namespace keyferry {
@@ -19,5 +21,8 @@ ReplyParse parse_reply(ByteView bytes, RespValue& out);
 // Field `name` of an INFO text ("name:value\r\n"), empty when it is not there. The view points into
 // `info`.
 ByteView info_field(ByteView info, ByteView name);
+
+// What TIME answers, in Unix milliseconds; nullopt when it is something else.
+std::optional<std::int64_t> time_ms(const RespValue& reply);
 
 }  // namespace keyferry

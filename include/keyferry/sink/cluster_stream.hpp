@@ -86,6 +86,8 @@ class ClusterStream {
   SlotTable& slots() { return slots_; }
   SerialEvents& events() { return events_; }
   bool has_begun() const { return begun_; }
+  // Another one each time what was under way is given up.
+  std::uint64_t epoch() const { return epoch_; }
   Task<Error> greet(NodeLane& lane, Connection& connection);
   Task<Error> greet_asker(NodeLane& lane, Connection& connection);
   // The record that goes with a transaction of the slot that ends at `end`.

@@ -217,7 +217,7 @@ class RedisSink {
   struct Plan;
   Error plan_command(Plan& plan, const Command& command);
   Error plan_group(Plan& plan, std::size_t first, std::size_t last);
-  Error plan_joined_group(Plan& plan, const std::vector<const Command*>& kept);
+  Error plan_joined_group(Plan& plan, const std::vector<const Command*>& kept, Offset end);
   Error plan_split_group(Plan& plan, const std::vector<const Command*>& kept);
   void plan_unit(Plan& plan, Unit unit);
   void dispatch(Plan& plan);

@@ -91,7 +91,7 @@ class SerialLane {
   struct Transaction {
     std::uint64_t units = 0;  // executing: those without a verdict
     std::size_t bytes = 0;
-    Offset end = 0;           // of its last unit
+    Offset end = 0;           // of its last command of the stream
     std::int32_t end_db = 0;  // selected behind it
     Offset judged = 0;        // what its record says
     bool multi_sent = false;
@@ -180,6 +180,7 @@ class SerialLane {
 
   std::optional<Record> record_;  // offset: of the last verdict; judged, db: what may be written
   std::int32_t last_db_ = 0;      // selected at record_->offset
+  std::int32_t sent_end_db_ = 0;  // selected behind the transaction that was executed last, or not
   Offset recorded_ = 0;           // `judged` of the record in the target
   Offset noted_ = 0;              // the stream has come to here
   std::int32_t noted_db_ = 0;

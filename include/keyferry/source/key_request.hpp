@@ -68,7 +68,6 @@ class KeyRequest {
   enum class Status : std::uint8_t { page, head_done, key, done, need_more, corrupt, refused };
   Status next(ByteView bytes, std::size_t& consumed, ReadKey& out);
 
-  bool has_scan() const { return has_scan_; }
   const Bytes& scan_cursor() const { return scan_cursor_; }
   const KeyList& page() const { return page_; }
   KeyList& sizes() { return sizes_; }

@@ -64,7 +64,6 @@ class Transform {
   const FilterCounts& counts() const { return counts_; }
   // Commands and keys that did not travel.
   std::uint64_t filtered() const { return filtered_; }
-  std::uint64_t script_errors() const { return script_errors_; }
 
  private:
   using Args = std::span<const ByteView>;
@@ -97,7 +96,6 @@ class Transform {
   std::uint64_t fingerprint_ = 0;
   FilterCounts counts_{};
   std::uint64_t filtered_ = 0;
-  std::uint64_t script_errors_ = 0;
   std::string last_script_error_;  // told once in a row
 
   // Scratch, kept between commands.
