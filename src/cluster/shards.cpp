@@ -79,7 +79,15 @@ struct Node {
   bool is_usable = true;  // its address is known and it has been met
   std::uint64_t epoch = 0;
   ShardSlots slots;
+  ShardSlots moving;
 };
+
+// A range, or "[42->-id]" and "[42-<-id]": on the move.
+bool read_slots(ByteView text, Node& node) {
+  if (!text.starts_with("[")) return read_range(text, node.slots);
+  text.remove_prefix(1);
+  return read_range(next(text, '-'), node.moving);
+}
 
 // id address flags master ping pong epoch link slots...
 bool read_node(ByteView line, const std::string& asked, Node& node) {
@@ -102,8 +110,7 @@ bool read_node(ByteView line, const std::string& asked, Node& node) {
   next(line, ' ');
   while (!line.empty()) {
     const ByteView slots = next(line, ' ');
-    // "[42->-id]" and "[42-<-id]" are on the move.
-    if (!slots.starts_with("[") && !read_range(slots, node.slots)) return false;
+    if (!read_slots(slots, node)) return false;
   }
   return true;
 }
@@ -134,6 +141,7 @@ Result<ClusterView> parse_cluster_nodes(ByteView text, const std::string& asked)
     shard.is_down = node.has_failed;
     shard.nodes.push_back(node.id);
     shard.slots = node.slots;
+    shard.moving = node.moving;
   }
   for (const Node& node : nodes) {
     const auto shard = shard_of.find(node.master_id);

@@ -15,12 +15,7 @@ void AnyLink::scan() {
 
 Task<Error> AnyLink::run() {
   if (stopped_) co_return Error();
-  if (options_.target.uri.kind == Uri::Kind::file) {
-    export_.emplace(executor_, options_, board_);
-    export_->announced_port = announced_port;
-    export_->logs_progress = logs_progress;
-    co_return co_await export_->run();
-  }
+  if (options_.target.uri.kind == Uri::Kind::file) co_return co_await run_export();
   if (scans_) co_return co_await run_scan();
   Error error;
   bool is_forbidden = false;
@@ -44,6 +39,19 @@ Task<Error> AnyLink::run() {
   co_return co_await run_scan();
 }
 
+Task<Error> AnyLink::run_export() {
+  if (is_cluster_) {
+    cluster_export_.emplace(executor_, options_, board_);
+    cluster_export_->announced_port = announced_port;
+    cluster_export_->logs_progress = logs_progress;
+    co_return co_await cluster_export_->run();
+  }
+  export_.emplace(executor_, options_, board_);
+  export_->announced_port = announced_port;
+  export_->logs_progress = logs_progress;
+  co_return co_await export_->run();
+}
+
 Task<Error> AnyLink::run_scan() {
   scan_.emplace(executor_, options_, board_);
   scan_->logs_progress = logs_progress;
@@ -52,6 +60,7 @@ Task<Error> AnyLink::run_scan() {
 
 void AnyLink::stop() {
   if (export_) return export_->stop();
+  if (cluster_export_) return cluster_export_->stop();
   if (scan_) return scan_->stop();
   if (cluster_) return cluster_->stop();
   if (replica_) return replica_->stop();
@@ -60,6 +69,7 @@ void AnyLink::stop() {
 
 void AnyLink::drain() {
   if (export_) return export_->drain();
+  if (cluster_export_) return cluster_export_->drain();
   if (scan_) return scan_->drain();
   if (cluster_) return cluster_->drain();
   if (replica_) replica_->drain();
@@ -67,6 +77,7 @@ void AnyLink::drain() {
 
 void AnyLink::abort() {
   if (export_) return export_->abort();
+  if (cluster_export_) return cluster_export_->abort();
   if (scan_) return scan_->abort();
   if (cluster_) return cluster_->abort();
   if (replica_) replica_->abort();
@@ -74,6 +85,7 @@ void AnyLink::abort() {
 
 void AnyLink::pause() {
   if (export_) return export_->pause();
+  if (cluster_export_) return cluster_export_->pause();
   if (scan_) return scan_->pause();
   if (cluster_) return cluster_->pause();
   if (replica_) replica_->pause();
@@ -81,6 +93,7 @@ void AnyLink::pause() {
 
 void AnyLink::resume() {
   if (export_) return export_->resume();
+  if (cluster_export_) return cluster_export_->resume();
   if (scan_) return scan_->resume();
   if (cluster_) return cluster_->resume();
   if (replica_) replica_->resume();
@@ -107,6 +120,7 @@ bool AnyLink::verify(const VerifyPlan& plan) {
 
 bool AnyLink::reached_goal() const {
   if (export_) return export_->reached_goal();
+  if (cluster_export_) return cluster_export_->reached_goal();
   if (scan_) return scan_->reached_goal();
   if (cluster_) return cluster_->reached_goal();
   return replica_ && replica_->reached_goal();

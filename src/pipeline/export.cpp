@@ -15,7 +15,8 @@ constexpr std::uint64_t doubts_told = 20;
 
 }  // namespace
 
-Export::Export(const asio::any_io_executor& executor, const Options& options, StatusBoard& board)
+Export::Export(const asio::any_io_executor& executor, const Options& options, StatusBoard& board,
+               ExportRole* role)
     : executor_(executor),
       options_(options),
       board_(board),
@@ -24,12 +25,15 @@ Export::Export(const asio::any_io_executor& executor, const Options& options, St
               std::min(intake_max_bytes, options.limits_memory_max_bytes / 8)),
       psync_(executor, options.source, options.source_psync_command, budget_, intake_, source_),
       observer_(executor, options.source),
-      sink_(options),
+      role_(role),
+      sink_(role != nullptr ? *role->sink : own_sink_.emplace(options)),
+      feed_(sink_.add_feed()),
       decoder_(budget_),
       scope_(executor),
       halt_(executor),
       resumed_(executor),
-      turn_(executor),
+      own_turn_(executor),
+      turn_(role != nullptr ? *role->turn : own_turn_),
       window_(budget_) {
   if (options.source.uri.kind == Uri::Kind::file)
     file_.emplace(executor, options.source, budget_, intake_, source_);
@@ -67,7 +71,7 @@ Task<Error> Export::run() {
   scope_.spawn(report());
   if (!file_) scope_.spawn(observer_.run());
   scope_.spawn(decode());
-  scope_.spawn(sync());
+  if (role_ == nullptr) scope_.spawn(sync());
   scope_.spawn(follow_source());
   error = co_await scope_.join();
   publish(Clock::now());
@@ -93,6 +97,13 @@ Task<Error> Export::open_ends() {
     ServerIdentity source;
     Error error = co_await observer_.open(source);
     if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
+    if (role_ != nullptr) {
+      psync_.may_full_sync = [this] {
+        if (source_.full_syncs > 0) role_->on_full_sync();
+        return source_.full_syncs == 0;
+      };
+      co_return Error();
+    }
     if (source.is_cluster)
       log_warn("the source is one node of a cluster; only its own slots will be copied");
   }
@@ -110,16 +121,15 @@ Task<Error> Export::follow_source() {
   co_return Error();
 }
 
-// The sink is written to by one at a time.
 Task<void> Export::take_turn() {
-  while (has_turn_)
-    co_await turn_.wait();
-  has_turn_ = true;
+  while (turn_.is_taken)
+    co_await turn_.changed.wait();
+  turn_.is_taken = true;
 }
 
 void Export::give_turn() {
-  has_turn_ = false;
-  turn_.notify();
+  turn_.is_taken = false;
+  turn_.changed.notify();
 }
 
 Task<Error> Export::decode() {
@@ -176,14 +186,14 @@ Task<Error> Export::begin_snapshot(Intake::FullSync full_sync) {
   window_.clear();
   stream_db_ = 0;
   keys_total_ = 0;
-  keys_before_ = sink_.stats().keys;
+  keys_before_ = feed_.stats.keys;
+  foreign_keys_ = 0;
   rules_.begin();
-  if (transform_.filter().is_active()) {
-    reader_->wants = [this](const rdb::Event& key) {
-      return rules_.wants(key, reader_->dialect());
-    };
-  }
+  if (role_ != nullptr) rules_.share(role_->names);
+  if (role_ != nullptr || transform_.filter().is_active())
+    reader_->wants = [this](const rdb::Event& key) { return wants_key(key); };
   snapshot_began_ = Clock::now();
+  if (role_ != nullptr && !role_->begins_file) co_return Error();
   co_return co_await sink_.begin_snapshot();
 }
 
@@ -206,8 +216,9 @@ Task<Error> Export::decode_snapshot(const Intake::Chunk& chunk) {
     snapshot_ended_ = event.kind == Kind::end;
     Error error;
     const bool travels = !transform_.is_active() || rules_.apply(event, reader_->dialect(), error);
-    if (travels && (options_.snapshot_enabled || event.kind == Kind::header)) {
-      error = sink_.take(event, window_.view().substr(0, consumed), reader_->dialect(),
+    const bool is_told = role_ == nullptr || !role_->is_late;
+    if (travels && is_told && (options_.snapshot_enabled || event.kind == Kind::header)) {
+      error = sink_.take(feed_, event, window_.view().substr(0, consumed), reader_->dialect(),
                          reader_->templates());
     }
     window_.consume(consumed);
@@ -234,12 +245,12 @@ Task<Error> Export::end_snapshot(TimePoint received) {
         fmt::format("snapshot: {} bytes were announced, it ends after {}", *frame.length, bytes));
   }
   source_.snapshot_wire_bytes = bytes + frame.mark.size();
-  Error error = co_await sink_.end_snapshot(full_sync_.position.offset);
+  in_snapshot_ = false;
+  Error error = co_await end_part();
   if (error) co_return error;
   log_info("snapshot written: keys={} rewritten={} bytes={} seconds={:.1f} file={}",
-           sink_.stats().keys - keys_before_, sink_.stats().rewritten_keys, bytes,
+           feed_.stats.keys - keys_before_, feed_.stats.rewritten_keys, bytes,
            static_cast<double>(elapsed_ms(snapshot_began_, Clock::now())) / 1000, sink_.path());
-  in_snapshot_ = false;
   in_stream_ = true;
   decoder_.start(full_sync_.position.offset, stream_db_);
   on_progress();
@@ -247,7 +258,7 @@ Task<Error> Export::end_snapshot(TimePoint received) {
   // A snapshot file has no place for what follows.
   const bool is_done =
       !options_.stream_enabled || !sink_.has_stream() || options_.stop_when == StopWhen::snapshot;
-  if (is_done && !draining_) {
+  if (is_done && !draining_ && role_ == nullptr) {
     reached_goal_ = true;
     finish_received();
   }
@@ -267,17 +278,25 @@ Task<Error> Export::decode_stream(SlabRef slab, ByteView bytes, TimePoint receiv
   if (error) co_return error;
   Offset getack = 0;
   if (decoder_.take_getack(getack)) psync_.ack_now();
-  if (const auto batch = decoder_.take()) {
-    if (sink_.written_offset() >= sink_.synced_offset()) oldest_unwritten_ = received;
-    if (transform_.is_active()) {
-      transform_.apply(*batch);
-      error = judge_refusals(*batch);
-      if (error) co_return error;
-    }
-    sink_.take(*batch);
+  if (auto batch = decoder_.take()) {
+    if (feed_.written >= feed_.synced) oldest_unwritten_ = received;
+    if (role_ != nullptr) error = co_await hold_back(*batch);
+    if (!error) error = take_batch(*batch);
+    if (error) co_return error;
   }
   if (decoder_.has_ended()) error = end_files();
   co_return error;
+}
+
+Error Export::take_batch(Batch& batch) {
+  Error error;
+  if (transform_.is_active()) {
+    transform_.apply(batch);
+    error = judge_refusals(batch);
+  }
+  if (!error && role_ != nullptr) error = judge_commands(batch);
+  if (!error) sink_.take(feed_, batch);
+  return error;
 }
 
 // Nothing in a file can be healed: what a rule tears apart is told, as with a target at least once.
@@ -356,17 +375,22 @@ Task<Error> Export::sync() {
 void Export::on_progress() {
   if (!in_stream_) return;
   const TimePoint now = Clock::now();
-  const bool has_all = sink_.written_offset() >= decoder_.offset();
-  lag_.applied(sink_.written_offset(), has_all ? now : oldest_unwritten_, now);
-  source_.ack_offset = options_.stream_ack == AckPolicy::applied ? sink_.synced_offset() : 0;
+  const bool has_all = feed_.written >= decoder_.offset();
+  if (!held_.empty()) return;
+  lag_.applied(feed_.written, has_all ? now : oldest_unwritten_, now);
+  source_.ack_offset = options_.stream_ack == AckPolicy::applied ? feed_.synced : 0;
 }
 
 void Export::check_goal(TimePoint now) {
+  if (role_ != nullptr) role_->is_ready = false;
   if (!in_stream_ || draining_) return;
   caught_up_ = caught_up_ || lag_.synced(now);
   if (!drain_wanted_ && options_.stop_when != StopWhen::lag_zero) return;
   if (lag_.stable_ms(now) < options_.stop_stable_for_ms) return;
-  log_info("lag is zero: offset={}", sink_.written_offset());
+  if (!held_.empty()) return;
+  if (role_ != nullptr) role_->is_ready = true;
+  if (role_ != nullptr && !role_->may_end()) return;
+  log_info("lag is zero: offset={}", feed_.written);
   reached_goal_ = true;
   finish_received();
 }
@@ -409,7 +433,7 @@ void Export::finish_received() {
 }
 
 Task<Error> Export::drain_received() {
-  while (!finished_ && (!intake_.is_idle() || is_decoding_))
+  while (!finished_ && (!intake_.is_idle() || is_decoding_ || !held_.empty()))
     co_await halt_.wait_for(Millis(5));
   if (finished_) co_return Error();
   co_await take_turn();
@@ -420,7 +444,7 @@ Task<Error> Export::drain_received() {
   } else if (in_stream_) {
     error = co_await sink_.sync();
   }
-  if (!error && (in_snapshot_ || in_stream_)) error = co_await sink_.finish();
+  if (!error && role_ == nullptr && (in_snapshot_ || in_stream_)) error = co_await sink_.finish();
   give_turn();
   on_progress();
   psync_.ack_now();

@@ -35,7 +35,7 @@ Phase Export::phase() const {
 }
 
 void Export::publish(TimePoint now) {
-  const DumpStats& sink = sink_.stats();
+  const DumpStats& sink = feed_.stats;
   auto status = std::make_shared<Status>();
   Status& s = *status;
   s.phase = phase();
@@ -44,7 +44,7 @@ void Export::publish(TimePoint now) {
   if (in_stream_) {
     s.lag_bytes = lag_.lag_bytes(now);
     s.lag_ms = lag_.lag_ms(now);
-    s.applied_offset = sink_.written_offset();
+    s.applied_offset = feed_.written;
   }
   s.received_offset = source_.received_offset().value_or(source_.full_sync_offset);
   s.source_offset = observer_.source_offset();
@@ -60,7 +60,7 @@ void Export::publish(TimePoint now) {
   s.reconnects = s.source_reconnects = source_.reconnects;
   s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;
   s.source_bytes = source_.source_bytes;
-  s.target_bytes = sink_.written_bytes();
+  s.target_bytes = feed_.bytes;
   s.memory_used_bytes = budget_.used_bytes;
   s.memory_max_bytes = static_cast<std::uint64_t>(options_.limits_memory_max_bytes);
   s.spool_used_bytes = static_cast<std::uint64_t>(spool_.unread_bytes());
@@ -85,11 +85,11 @@ void Export::publish(TimePoint now) {
 void Export::log_progress(TimePoint now) {
   logged_at_ = now;
   has_logged_ = true;
-  if (!logs_progress) return;
+  if (!logs_progress || role_ != nullptr) return;
   const auto lag = file_ ? board_.read()->lag_bytes : lag_.lag_bytes(now);
   log_info("progress: phase={} keys={} commands={} written_bytes={} lag_bytes={}",
-           to_string(phase()), sink_.stats().keys - keys_before_, sink_.stats().commands,
-           sink_.written_bytes(), lag ? std::to_string(*lag) : "unknown");
+           to_string(phase()), feed_.stats.keys - keys_before_, feed_.stats.commands, feed_.bytes,
+           lag ? std::to_string(*lag) : "unknown");
 }
 
 }  // namespace keyferry

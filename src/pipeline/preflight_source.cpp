@@ -10,8 +10,7 @@ namespace keyferry {
 
 bool is_whole_cluster(const ServerFacts& source, const Options& options) {
   return source.problem.empty() && source.identity.is_cluster &&
-         options.source.topology != Topology::standalone &&
-         options.target.uri.kind != Uri::Kind::file;
+         options.source.topology != Topology::standalone;
 }
 
 void PreflightJudge::source_role() {

@@ -20,8 +20,8 @@ bool admits_code(const Filter& filter, ByteView command) {
 }  // namespace
 
 void SnapshotRules::begin() {
-  names_.clear();
-  names_full_ = leaving_out_ = leaving_out_db_ = false;
+  names_ = std::make_shared<Names>();
+  leaving_out_ = leaving_out_db_ = false;
   left_out_ = 0;
 }
 
@@ -89,14 +89,14 @@ bool SnapshotRules::apply_to_key(rdb::Event& key, Error& error) {
 // 2^64 per pair.
 bool SnapshotRules::collides(std::int32_t db) {
   if (!rules_.remap().may_collide()) return false;
-  if (names_.size() >= names_max) {
-    if (!std::exchange(names_full_, true))
+  if (names_->hashes.size() >= names_max) {
+    if (!std::exchange(names_->is_full, true))
       log_warn("more than {} keys: names that collide under the mapping are no longer found",
                names_max);
     return false;
   }
   const std::uint64_t seed = static_cast<std::uint64_t>(db) * 0x9e3779b97f4a7c15;
-  return !names_.insert(crc64(seed, mapped_key_)).second;
+  return !names_->hashes.insert(crc64(seed, mapped_key_)).second;
 }
 
 Error SnapshotRules::collision(ByteView key, std::int32_t source_db) {

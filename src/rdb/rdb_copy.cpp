@@ -95,6 +95,11 @@ void RdbCopy::begin(Bytes& out, Dialect source, const TargetTraits* target) {
   if (is_base_) aux("aof-base", "1", out);
 }
 
+void RdbCopy::go_on(Dialect source) {
+  source_ = source;
+  is_same_ = written_.family == source_.family && written_.version == source_.version;
+}
+
 bool RdbCopy::has_functions() const {
   return written_.version >= first_version_with_functions;
 }

@@ -1,5 +1,8 @@
 #include "keyferry/sink/file_dump.hpp"
 
+#include <array>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "keyferry/base/log.hpp"
@@ -36,10 +39,19 @@ void FileDump::begin_snapshot(rdb::Dialect dialect, Bytes& out) {
   dialect_ = dialect;
   target_ = release_ ? *release_ : rdb::oldest_reader_of(dialect);
   rewriter_.reset();
-  skipping_ = false;
+  skipping_ = goes_on_ = false;
+  libraries_.clear();
   selected_db_ = -1;
   const bool is_rdb = format_ == FileFormat::rdb || format_ == FileFormat::append_only;
   if (is_rdb) copy_.begin(out, dialect, release_ ? &*release_ : nullptr);
+}
+
+void FileDump::go_on_with_snapshot(rdb::Dialect dialect) {
+  dialect_ = dialect;
+  rewriter_.reset();
+  skipping_ = false;
+  goes_on_ = true;
+  copy_.go_on(dialect);
 }
 
 void FileDump::end_snapshot(Bytes& out) {
@@ -59,16 +71,37 @@ Error FileDump::take(const rdb::Event& event, ByteView consumed,
   if (begins_key) {
     skipping_ = is_own_key(event.key);
     if (skipping_) {
-      ++stats_.filtered;
+      ++stats_->filtered;
       return Error();
     }
-    ++stats_.keys;
+    ++stats_->keys;
   } else if (skipping_ && (event.kind == Kind::element || event.kind == Kind::big_key_end)) {
     return Error();
   }
+  Error error;
+  if (is_known(event, error)) return error;
   if (format_ == FileFormat::json) return take_json(event, templates, out);
   return format_ == FileFormat::resp ? take_resp(event, templates, out)
                                      : take_rdb(event, consumed, out);
+}
+
+// Whether a snapshot before said the same. (Scripts that are loaded twice do no harm.)
+bool FileDump::is_known(const rdb::Event& event, Error& error) {
+  using Kind = rdb::Event::Kind;
+  if (event.kind == Kind::function) {
+    has_functions_ = true;
+    const Libraries::Known known = libraries_.add(event.text);
+    if (known == Libraries::Known::other) {
+      error = lose(fmt::format("function library \"{}\" differs between the masters of the source: "
+                               "the first one found would be kept",
+                               escaped(library_name(event.text))),
+                   options_.snapshot_on_lossy == LossPolicy::stop);
+    }
+    return known != Libraries::Known::no;
+  }
+  if (!goes_on_) return false;
+  return event.kind == Kind::header || event.kind == Kind::resize_db ||
+         (event.kind == Kind::aux && event.name != "lua");
 }
 
 // --- RDB
@@ -79,7 +112,7 @@ Error FileDump::take_rdb(const rdb::Event& event, ByteView consumed, Bytes& out)
     const rdb::Choice::Loss loss = copy_.judge(event);
     if (loss != rdb::Choice::Loss::nothing) {
       skipping_ = true;
-      --stats_.keys;
+      --stats_->keys;
       return lose(event, loss);
     }
   }
@@ -166,7 +199,7 @@ Error FileDump::put_foreign(const rdb::Event& key, rdb::Choice choice,
   if (rewritten->lost_remembered) {
     if (Error error = lose(key, rdb::Choice::Loss::remembered)) return error;
   }
-  ++stats_.rewritten_keys;
+  ++stats_->rewritten_keys;
   select(key.db, out);
   out += rewritten->part.wire;
   return Error();
@@ -179,7 +212,7 @@ Error FileDump::begin_key(const rdb::Event& key, Bytes& out) {
   }
   skipping_ = choice.way != rdb::Choice::Way::rewrite;
   if (skipping_) return Error();
-  ++stats_.rewritten_keys;
+  ++stats_->rewritten_keys;
   select(key.db, out);
   rewriter_.emplace(target_, part_bytes);
   rewriter_->begin(key.key, key.expire_ms);
@@ -268,16 +301,19 @@ Error FileDump::put_json(const rdb::Event& key, const rdb::HashTemplates& templa
 // --- the stream
 
 // What only means something between servers, or to those who listen now, is left out.
-bool FileDump::is_wanted(const Batch& batch, const Command& command) const {
+bool FileDump::is_wanted(const Batch& batch, const Command& command) {
   if (command.info == nullptr) return true;
   switch (command.info->kind) {
     case CommandKind::publish:
     case CommandKind::spublish:
     case CommandKind::never:
       return false;
+    case CommandKind::all_nodes:
+      if (command.info->name != "FUNCTION") return true;
+      has_functions_ = true;
+      return !is_shared_ || libraries_.take(batch.args_of(command));
     case CommandKind::write:
       return !touches_own_key(*command.info, batch.args_of(command));
-    case CommandKind::all_nodes:
     case CommandKind::control:
       return true;
   }
@@ -287,15 +323,15 @@ bool FileDump::is_wanted(const Batch& batch, const Command& command) const {
 void FileDump::take(const Batch& batch, std::int64_t now_s, Bytes& out) {
   for (const Command& command : batch.commands) {
     if (command.refusal != nullptr) {
-      ++stats_.failed;
+      ++stats_->failed;
       continue;
     }
     if (!is_wanted(batch, command)) {
-      ++stats_.filtered;
+      ++stats_->filtered;
       continue;
     }
     const bool is_frame = command.group == GroupMark::first || command.group == GroupMark::last;
-    if (!is_frame) ++stats_.commands;
+    if (!is_frame) ++stats_->commands;
     if (format_ == FileFormat::json) {
       json_.command(command.db, batch.args_of(command));
       continue;
@@ -312,14 +348,19 @@ void FileDump::take(const Batch& batch, std::int64_t now_s, Bytes& out) {
   json_.output().clear();
 }
 
+// FLUSHALL leaves functions (Redis 7.0 db.c flushallCommand).
 void FileDump::flush_all(Bytes& out) {
   constexpr ByteView name = "FLUSHALL";
+  constexpr std::array<ByteView, 2> functions = {"FUNCTION", "FLUSH"};
+  const bool had_functions = std::exchange(has_functions_, false);
   if (format_ == FileFormat::json) {
     json_.command(0, std::span<const ByteView>(&name, 1));
+    if (had_functions) json_.command(0, functions);
     out += json_.output();
     json_.output().clear();
   } else if (format_ == FileFormat::resp) {
     append_command(out, {name});
+    if (had_functions) append_command(out, {functions[0], functions[1]});
   }
 }
 
@@ -341,13 +382,13 @@ Error FileDump::lose(const rdb::Event& key, rdb::Choice::Loss loss) {
 }
 
 Error FileDump::lose(const std::string& what, bool is_fatal) {
-  stats_.last_error = what;
+  stats_->last_error = what;
   if (is_fatal) {
-    ++stats_.failed;
+    ++stats_->failed;
     return Error(Errc::data_refused, what + " (snapshot.on_lossy is stop)");
   }
-  if (++stats_.losses <= losses_told) log_warn("{}", what);
-  if (stats_.losses == losses_told) log_warn("further losses are only counted");
+  if (++stats_->losses <= losses_told) log_warn("{}", what);
+  if (stats_->losses == losses_told) log_warn("further losses are only counted");
   return Error();
 }
 

@@ -82,8 +82,26 @@ Task<Error> FileSink::create(std::string path, bool may_replace) {
   co_return co_await in_pool(std::move(work));
 }
 
+FileFeed& FileSink::add_feed() {
+  if (!feeds_.empty()) dump_.share();
+  return feeds_.emplace_back();
+}
+
+std::vector<Offset> FileSink::offsets(Offset FileFeed::*which) const {
+  std::vector<Offset> out;
+  for (const FileFeed& feed : feeds_)
+    out.push_back(feed.*which);
+  return out;
+}
+
+void FileSink::reach(Offset FileFeed::*which, const std::vector<Offset>& offsets) {
+  for (std::size_t i = 0; i < offsets.size(); ++i)
+    feeds_[i].*which = offsets[i];
+}
+
 Task<Error> FileSink::begin_snapshot() {
   in_stream_ = finished_ = false;
+  is_first_part_ = true;
   buffer_.clear();
   const bool is_first = std::exchange(is_first_snapshot_, false);
   if (format_ == FileFormat::rdb) co_return co_await create(path_ + part_end, true);
@@ -103,14 +121,23 @@ Task<Error> FileSink::begin_snapshot() {
   co_return Error();
 }
 
-Error FileSink::take(const rdb::Event& event, ByteView consumed, rdb::Dialect dialect,
-                     const rdb::HashTemplates& templates) {
-  if (event.kind == rdb::Event::Kind::header) dump_.begin_snapshot(dialect, buffer_);
-  return dump_.take(event, consumed, templates, buffer_);
+Error FileSink::take(FileFeed& feed, const rdb::Event& event, ByteView consumed,
+                     rdb::Dialect dialect, const rdb::HashTemplates& templates) {
+  const std::size_t before = buffer_.size();
+  dump_.count_in(feed.stats);
+  if (event.kind == rdb::Event::Kind::header) {
+    if (std::exchange(is_first_part_, false)) {
+      dump_.begin_snapshot(dialect, buffer_);
+    } else {
+      dump_.go_on_with_snapshot(dialect);
+    }
+  }
+  Error error = dump_.take(event, consumed, templates, buffer_);
+  feed.bytes += buffer_.size() - before;
+  return error;
 }
 
-Task<Error> FileSink::end_snapshot(Offset offset) {
-  taken_offset_ = offset;
+Task<Error> FileSink::end_snapshot() {
   dump_.end_snapshot(buffer_);
   Error error = co_await write();
   if (error) co_return error;
@@ -132,7 +159,9 @@ Task<Error> FileSink::end_snapshot(Offset offset) {
   }
   in_stream_ = true;
   file_stream_bytes_ = 0;
-  synced_offset_ = written_offset_ = offset;
+  const std::vector<Offset> taken = offsets(&FileFeed::taken);
+  reach(&FileFeed::written, taken);
+  reach(&FileFeed::synced, taken);
   co_return error;
 }
 
@@ -161,17 +190,18 @@ Task<Error> FileSink::write_manifest() {
   co_return co_await in_pool(std::move(work));
 }
 
-void FileSink::take(const Batch& batch) {
+void FileSink::take(FileFeed& feed, const Batch& batch) {
   const std::size_t before = buffer_.size();
+  dump_.count_in(feed.stats);
   dump_.take(batch, unix_now_ms() / 1000, buffer_);
+  feed.bytes += buffer_.size() - before;
   file_stream_bytes_ += static_cast<std::int64_t>(buffer_.size() - before);
-  taken_offset_ = batch.end;
+  feed.taken = batch.end;
 }
 
 Task<Error> FileSink::write() {
-  const Offset taken = taken_offset_;
+  const std::vector<Offset> taken = offsets(&FileFeed::taken);
   if (!buffer_.empty()) {
-    written_bytes_ += buffer_.size();
     const auto bytes = std::make_shared<Bytes>(std::exchange(buffer_, Bytes()));
     std::function<Error(OutputFile&)> work = [bytes](OutputFile& file) {
       return file.write(*bytes);
@@ -179,7 +209,7 @@ Task<Error> FileSink::write() {
     Error error = co_await in_pool(std::move(work));
     if (error) co_return error;
   }
-  written_offset_ = taken;
+  reach(&FileFeed::written, taken);
   const bool is_due = in_stream_ && options_.target_file_rotate_bytes > 0 &&
                       file_stream_bytes_ >= options_.target_file_rotate_bytes;
   if (!is_due) co_return Error();
@@ -193,19 +223,19 @@ Task<Error> FileSink::write() {
 Task<Error> FileSink::sync() {
   Error error = co_await write();
   if (error || finished_) co_return error;
-  const Offset written = written_offset_;
+  const std::vector<Offset> written = offsets(&FileFeed::written);
   std::function<Error(OutputFile&)> work = [](OutputFile& file) { return file.sync(); };
   error = co_await in_pool(std::move(work));
-  if (!error) synced_offset_ = written;
+  if (!error) reach(&FileFeed::synced, written);
   co_return error;
 }
 
 Task<Error> FileSink::finish() {
   if (std::exchange(finished_, true)) co_return Error();
-  const Offset written = written_offset_;
+  const std::vector<Offset> written = offsets(&FileFeed::written);
   std::function<Error(OutputFile&)> work = [](OutputFile& file) { return file.finish(); };
   Error error = co_await in_pool(std::move(work));
-  if (!error) synced_offset_ = written;
+  if (!error) reach(&FileFeed::synced, written);
   co_return error;
 }
 

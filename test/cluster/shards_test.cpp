@@ -50,12 +50,25 @@ TEST(ClusterNodes, GroupsReplicasWithTheirMaster) {
   EXPECT_EQ(view->shards[1].master, (Endpoint{"127.0.0.1", 7002}));
 }
 
+TEST(ClusterNodes, AreAsOldAsTheirSlots) {
+  const std::string joined =
+      id_of('e') + " 127.0.0.1:7005@17005 master - 0 1700000000000 9 connected\n";
+
+  const auto view = parse_cluster_nodes(nodes_text() + joined, "asked");
+
+  ASSERT_TRUE(view) << view.error().what;
+  EXPECT_EQ(view->shards.size(), 3u);
+  EXPECT_EQ(view->epoch, 2u) << "it may become a replica, which shows another one";
+}
+
 TEST(ClusterNodes, SlotsOnTheMoveStayWithTheirOwner) {
   const auto view = parse_cluster_nodes(nodes_text(), "asked");
 
   ASSERT_TRUE(view);
   EXPECT_EQ(view->shards[0].slots, range(0, 99) | range(105, 105));
   EXPECT_EQ(view->shards[1].slots, range(100, 104) | range(107, 16383));
+  EXPECT_EQ(view->shards[0].moving, range(106, 106));
+  EXPECT_EQ(view->shards[1].moving, range(106, 106));
 }
 
 TEST(ClusterNodes, AFailedMasterWithoutSlotsIsNoShard) {

@@ -31,6 +31,8 @@ struct ClusterShard {
   std::vector<std::string> nodes;  // ids, the master's first
   std::vector<Endpoint> replicas;  // not known to have failed
   ShardSlots slots;
+  // Those between two masters, in either direction: each node tells only of its own.
+  ShardSlots moving;
 };
 
 struct ClusterView {

@@ -1,12 +1,13 @@
 // The one link of a run, whichever way its source is read: as its replica (pipeline.hpp), as a
 // replica of every shard of a cluster (cluster_link.hpp), or by
 // scanning it (scan_link.hpp) when that is asked for or nothing else is allowed; into a file
-// (export.hpp) when the target is one. Executor thread only.
+// (export.hpp, cluster_export.hpp) when the target is one. Executor thread only.
 #pragma once
 
 #include <functional>
 #include <optional>
 
+#include "keyferry/pipeline/cluster_export.hpp"
 #include "keyferry/pipeline/cluster_link.hpp"
 #include "keyferry/pipeline/export.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
@@ -40,12 +41,14 @@ class AnyLink {
   bool reached_goal() const;
 
  private:
+  Task<Error> run_export();
   Task<Error> run_scan();
 
   asio::any_io_executor executor_;
   const Options& options_;
   StatusBoard& board_;
-  std::optional<Export> export_;  // the target is a file
+  std::optional<Export> export_;                 // the target is a file
+  std::optional<ClusterExport> cluster_export_;  // in export_'s place
   std::optional<Pipeline> replica_;
   std::optional<ClusterLink> cluster_;  // in replica_'s place
   std::optional<ScanLink> scan_;        // in charge when it is there

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <unordered_set>
 
 #include "keyferry/rdb/rdb_reader.hpp"
@@ -13,6 +14,12 @@ namespace keyferry {
 
 class SnapshotRules {
  public:
+  // Names that keys have become: hashes, where names may collide.
+  struct Names {
+    std::unordered_set<std::uint64_t> hashes;
+    bool is_full = false;
+  };
+
   // Options and rules outlive it; the rules are compiled before the first event.
   SnapshotRules(const Options& options, Transform& rules) : options_(options), rules_(rules) {}
 
@@ -21,6 +28,8 @@ class SnapshotRules {
 
   // Another snapshot begins.
   void begin();
+  // It goes to the same place as others: their names count.
+  void share(std::shared_ptr<Names> names) { names_ = std::move(names); }
   // Whether a key travels as far as its name, type and expiry tell (RdbReader::wants).
   bool wants(const rdb::Event& key, rdb::Dialect dialect);
   // Changes the event to what the target is to see; false: it is to see nothing. Views of the event
@@ -37,9 +46,8 @@ class SnapshotRules {
 
   const Options& options_;
   Transform& rules_;
-  Bytes mapped_key_;                         // of the event that is looked at
-  std::unordered_set<std::uint64_t> names_;  // hashes, where names may collide
-  bool names_full_ = false;
+  Bytes mapped_key_;  // of the event that is looked at
+  std::shared_ptr<Names> names_;
   bool leaving_out_ = false;     // the elements of a big key that does not travel
   bool leaving_out_db_ = false;  // what is told about a database that does not travel
   std::uint64_t left_out_ = 0;

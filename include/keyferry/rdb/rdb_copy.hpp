@@ -21,6 +21,9 @@ class RdbCopy {
   // Begins with the magic of the version for `target`, or of `source` itself without one.
   void begin(Bytes& out, Dialect source, const TargetTraits* target);
 
+  // Another snapshot's keys follow in the same file.
+  void go_on(Dialect source);
+
   // What is lost with this key in the new version: nothing means that it can be taken.
   Choice::Loss judge(const Event& key) const;
 

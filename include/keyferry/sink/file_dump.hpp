@@ -10,6 +10,7 @@
 #include "keyferry/rdb/rdb_copy.hpp"
 #include "keyferry/rdb/rewrite.hpp"
 #include "keyferry/rdb/snapshot_json.hpp"
+#include "keyferry/sink/libraries.hpp"
 
 namespace keyferry {
 
@@ -33,6 +34,12 @@ class FileDump {
 
   // A snapshot of this dialect begins.
   void begin_snapshot(rdb::Dialect dialect, Bytes& out);
+  // The snapshot of another node of the same cluster follows in the same place.
+  void go_on_with_snapshot(rdb::Dialect dialect);
+  // Several nodes' streams come, all of which tell of function libraries.
+  void share() { is_shared_ = true; }
+  // What is taken from now on counts there.
+  void count_in(DumpStats& stats) { stats_ = &stats; }
   // `consumed`: the bytes that the reader took for the event. Error data_refused: the value has no
   // place in the file, and the options do not allow to do without it.
   Error take(const rdb::Event& event, ByteView consumed, const rdb::HashTemplates& templates,
@@ -46,9 +53,8 @@ class FileDump {
   // All data are gone: another snapshot follows.
   void flush_all(Bytes& out);
 
-  const DumpStats& stats() const { return stats_; }
-
  private:
+  bool is_known(const rdb::Event& event, Error& error);
   Error put_key(const rdb::Event& key, const rdb::HashTemplates& templates, Bytes& out);
   Error put_foreign(const rdb::Event& key, rdb::Choice choice, const rdb::HashTemplates& templates,
                     Bytes& out);
@@ -63,7 +69,7 @@ class FileDump {
   Error lose(const rdb::Event& key, rdb::Choice::Loss loss);
   Error lose(const std::string& what, bool is_fatal);
   void select(std::int32_t db, Bytes& out);
-  bool is_wanted(const Batch& batch, const Command& command) const;
+  bool is_wanted(const Batch& batch, const Command& command);
 
   FileFormat format_;
   const Options& options_;
@@ -78,7 +84,11 @@ class FileDump {
   std::uint64_t value_bytes_ = 0;
   std::int32_t selected_db_ = -1;
   std::int64_t annotated_s_ = 0;
-  DumpStats stats_;
+  bool is_shared_ = false;
+  bool goes_on_ = false;  // not the first snapshot in its place
+  Libraries libraries_;
+  bool has_functions_ = false;  // the file may hold some
+  DumpStats* stats_ = nullptr;
 };
 
 }  // namespace keyferry

@@ -9,6 +9,7 @@
 //                     is kept as x.1.manifest
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,15 @@
 
 namespace keyferry {
 
+// A stream that goes into the files, and the snapshot before it.
+struct FileFeed {
+  DumpStats stats;
+  std::uint64_t bytes = 0;
+  Offset taken = 0;    // in the buffer
+  Offset written = 0;  // handed to the operating system
+  Offset synced = 0;   // on disk for good
+};
+
 class FileSink {
  public:
   // Options outlive the sink.
@@ -29,15 +39,21 @@ class FileSink {
   Error open();
   bool has_stream() const { return dump_.has_stream(); }
 
-  // --- the snapshot
+  // For each source that is read; stays where it is until drop_feeds().
+  FileFeed& add_feed();
+  void drop_feeds() { feeds_.clear(); }
+
+  // --- the snapshots, one after the other
   Task<Error> begin_snapshot();
-  Error take(const rdb::Event& event, ByteView consumed, rdb::Dialect dialect,
+  Error take(FileFeed& feed, const rdb::Event& event, ByteView consumed, rdb::Dialect dialect,
              const rdb::HashTemplates& templates);
   // All of it was taken; the stream begins at `offset`.
-  Task<Error> end_snapshot(Offset offset);
+  static void end_part(FileFeed& feed, Offset offset) { feed.taken = offset; }
+  // All of them were.
+  Task<Error> end_snapshot();
 
-  // --- the stream
-  void take(const Batch& batch);
+  // --- the streams
+  void take(FileFeed& feed, const Batch& batch);
 
   // More has been collected than should be kept in memory.
   bool is_full() const { return buffer_.size() >= buffer_max_bytes; }
@@ -48,18 +64,14 @@ class FileSink {
   // Behind the last byte.
   Task<Error> finish();
 
-  // Everything up to here is on disk for good.
-  Offset synced_offset() const { return synced_offset_; }
-  // Handed to the operating system.
-  Offset written_offset() const { return written_offset_; }
-  const DumpStats& stats() const { return dump_.stats(); }
-  std::uint64_t written_bytes() const { return written_bytes_; }
   // The file being written.
   const std::string& path() const { return current_; }
 
  private:
   static constexpr std::size_t buffer_max_bytes = 256 * 1024;
 
+  std::vector<Offset> offsets(Offset FileFeed::*which) const;
+  void reach(Offset FileFeed::*which, const std::vector<Offset>& offsets);
   Task<Error> in_pool(std::function<Error(OutputFile&)> work);
   Task<Error> create(std::string path, bool may_replace);
   Task<Error> begin_next_file();
@@ -82,13 +94,11 @@ class FileSink {
   std::vector<AofManifestFile> parts_;  // of the manifest
   bool has_manifest_ = false;           // of this run's last base
   bool is_first_snapshot_ = true;
+  bool is_first_part_ = true;  // no snapshot before in the same place
   bool in_stream_ = false;
   bool finished_ = false;
   std::int64_t file_stream_bytes_ = 0;  // of the stream, in this file
-  std::uint64_t written_bytes_ = 0;
-  Offset taken_offset_ = 0;
-  Offset written_offset_ = 0;
-  Offset synced_offset_ = 0;
+  std::deque<FileFeed> feeds_;
 };
 
 }  // namespace keyferry
