@@ -105,7 +105,7 @@ Task<Error> Pipeline::run() {
   if (sink_.can_heal) scope_.spawn(heal());
   if (kept_) scope_.spawn(kept_->run());
   error = co_await scope_.join();
-  kept_.reset();  // its files are locked: a shard that left may come back in this process
+  if (kept_) kept_->release();  // a shard that left may come back in this process
   if (puts_off_expiry()) co_await settle_expiries();
   co_await hand_back();
   co_await sink_.restore_target();

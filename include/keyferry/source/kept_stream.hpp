@@ -35,6 +35,8 @@ class KeptStream {
   // Writes until close().
   Task<Error> run();
   void close();
+  // Its files are free for others. Nothing may be asked of it any more; only once nobody reads.
+  void release() { log_.reset(); }
 
   // --- what is there
   // Whether the stream is being kept.
