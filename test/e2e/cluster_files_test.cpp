@@ -283,6 +283,10 @@ TEST(ClusterRespFile, IsRightBehindAMasterThatDied) {
   Keyferry link(KEYFERRY_BINARY);
   link.run(source.node(1).uri(), "file://" + file);
   wait_streaming(link);
+  const auto replica_has_all = [&source] {
+    return source.node(0).info("master_repl_offset") == source.node(3).info("master_repl_offset");
+  };
+  ASSERT_TRUE(wait_for(Millis{10000}, replica_has_all));
   {
     LiveWriter writer(source, live);
     std::this_thread::sleep_for(Millis{300});
