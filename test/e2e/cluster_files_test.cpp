@@ -1,6 +1,7 @@
 // A cluster as the source of files: one snapshot of all its keys, streams behind it, and what moves
 // at the source meanwhile.
 #include <filesystem>
+#include <set>
 
 #include "cluster_source.hpp"
 
@@ -325,7 +326,7 @@ TEST(ClusterRespFile, IsBegunAnewBehindAFlushOfOneMaster) {
   expect_equal(source, target, link);
 }
 
-// A master without slots when the link begins, or that joins while it runs.
+// It has a stream from the round on that its joining begins.
 TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
   RedisCluster source(nodes(2));
   RedisServer target = source_server();
@@ -346,10 +347,10 @@ TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
   };
   ASSERT_TRUE(wait_for(Millis{20000}, is_known));
   const auto joined = [&link] {
-    return count_of(link.output(), "source shard taken up") == 3 &&
-           count_of(link.output(), "full sync begins") == 3;
+    return link.output().find("a master has joined") != std::string::npos &&
+           count_of(link.output(), "the snapshots of all shards are written: shards=3") == 1;
   };
-  ASSERT_TRUE(wait_for(Millis{20000}, joined)) << link.output();
+  ASSERT_TRUE(wait_for(Millis{30000}, joined)) << link.output();
   LiveWriter writer(source, live);
   const std::string id = fresh.command({"CLUSTER", "MYID"}).text;
   for (int block = 0; block < 70; block += 7) {
@@ -376,11 +377,99 @@ TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
   writer.stop();
   drain(link);
   EXPECT_NE(link.output().find("slots changed hands"), std::string::npos) << link.output();
-  EXPECT_EQ(count_of(link.output(), "full sync begins"), 3u) << link.output();
+  EXPECT_EQ(count_of(link.output(), "full sync begins"), 5u) << link.output();
 
   pipe_into(target, file);
 
   EXPECT_EQ(describe(compare(source, target)), "");
+}
+
+// Its last slot makes it a replica (Redis 7.0 cluster.c clusterUpdateSlotsConfigWith), and what it
+// was about to say of its slots is not to be had any more.
+TEST(ClusterRespFile, IsBegunAnewWhenAMasterLosesItsLastSlot) {
+  RedisCluster source(nodes(2));
+  RedisServer target = source_server();
+  const std::string file = target.directory() + "/out.resp";
+  std::set<int> filled;
+  for (int i = 0; i < 40; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    source.node(source.owner(key_slot(key))).command({"SET", key, "v"});
+    filled.insert(key_slot(key));
+  }
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  for (const int slot : filled)
+    source.move_slot(slot, 0);
+  RespClient gives = source.node(1).client();
+  RespClient takes = source.node(0).client();
+  constexpr int slots = 16384;
+  for (int slot = slots / 2; slot < slots; ++slot) {
+    const Args done = {"CLUSTER", "SETSLOT", std::to_string(slot), "NODE", source.node_id(0)};
+    takes.must(done);
+    if (slot + 1 < slots) gives.must(done);
+  }
+  gives.command({"CLUSTER", "SETSLOT", std::to_string(slots - 1), "NODE", source.node_id(0)});
+  const auto is_replica = [&source] { return source.node(1).info("role") == "slave"; };
+  ASSERT_TRUE(wait_for(Millis{20000}, is_replica));
+  const auto again = [&link] {
+    return link.output().find("the snapshots of all shards are written: shards=1") !=
+           std::string::npos;
+  };
+  ASSERT_TRUE(wait_for(Millis{20000}, again)) << link.output();
+  source.node(0).command({"SET", "k1", "new"});
+  drain(link);
+
+  pipe_into(target, file);
+
+  EXPECT_EQ(key_count(target), 40u);
+  EXPECT_EQ(target.command({"GET", "k1"}).text, "new");
+}
+
+// The next round waits for a slot that is on the move.
+TEST(ClusterRespFile, IsWholeAsAFileAndSaidToBeIncompleteWhenStoppedBetweenRounds) {
+  RedisCluster source(nodes(2));
+  fill(source, busy(742).dataset);
+  const std::string file = source.node(0).directory() + "/out.resp.gz";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  const int slot = key_slot("{t}");
+  source.begin_move(slot, 1 - source.owner(slot));
+  source.node(0).command({"FLUSHALL"});
+  const auto waits = [&link] {
+    return link.output().find("the snapshots wait: slots are on the move") != std::string::npos;
+  };
+  ASSERT_TRUE(wait_for(Millis{10000}, waits)) << link.output();
+
+  link.process().send_signal(SIGTERM);
+
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 3) << link.output();
+  EXPECT_NE(link.output().find("the file is incomplete"), std::string::npos) << link.output();
+  shell("gzip -t " + file);
+}
+
+// A key comes to a slot, and the other master does not say how far it is.
+TEST(ClusterRespFile, SaysThatWhatWaitedForAnotherMasterIsMissing) {
+  RedisCluster source(nodes(2));
+  const int slot = key_slot("{t}");
+  RedisServer& owner = source.node(source.owner(slot));
+  RedisServer& other = source.node(1 - source.owner(slot));
+  owner.command({"SET", "{t}1", "v"});
+  const std::string value = owner.command({"DUMP", "{t}1"}).text;
+  const std::string file = owner.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(owner.uri(), "file://" + file);
+  wait_streaming(link);
+  other.sigstop();
+  owner.command({"RESTORE-ASKING", "{t}2", "0", value});
+  std::this_thread::sleep_for(Millis{500});
+
+  link.process().send_signal(SIGTERM);
+
+  EXPECT_EQ(link.wait_exit(Millis{30000}), 3) << link.output();
+  EXPECT_NE(link.output().find("waited for other shards"), std::string::npos) << link.output();
+  other.process().send_signal(SIGCONT);
 }
 
 TEST(ClusterRespFile, TellsThatASlotWasBetweenTwoMastersAtTheEnd) {
