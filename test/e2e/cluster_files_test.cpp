@@ -326,19 +326,15 @@ TEST(ClusterRespFile, IsBegunAnewBehindAFlushOfOneMaster) {
   expect_equal(source, target, link);
 }
 
-// It has a stream from the round on that its joining begins.
-TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
-  RedisCluster source(nodes(2));
-  RedisServer target = source_server();
+RedisServer fresh_node(std::vector<std::string> args = {}) {
   ServerOptions options;
   options.args = {"--cluster-enabled", "yes"};
-  RedisServer fresh(std::move(options));
-  const LiveOptions live = busy(733);
-  fill(source, live.dataset);
-  const std::string file = target.directory() + "/out.resp";
-  Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), "file://" + file);
-  wait_streaming(link);
+  options.args.insert(options.args.end(), args.begin(), args.end());
+  return RedisServer(std::move(options));
+}
+
+// As a third master, without slots.
+void join(RedisCluster& source, RedisServer& fresh) {
   fresh.command({"CLUSTER", "MEET", "127.0.0.1", std::to_string(source.node(0).port())});
   const auto is_known = [&source, &fresh] {
     const std::string info = source.node(1).command({"CLUSTER", "INFO"}).text;
@@ -346,33 +342,73 @@ TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
            fresh.command({"CLUSTER", "INFO"}).text.find("state:ok") != std::string::npos;
   };
   ASSERT_TRUE(wait_for(Millis{20000}, is_known));
+}
+
+void move_to(RedisCluster& source, RedisServer& fresh, int slot) {
+  const std::string id = fresh.command({"CLUSTER", "MYID"}).text;
+  const std::string number = std::to_string(slot);
+  RedisServer& from = source.node(source.owner(slot));
+  const std::string from_id = source.node_id(source.owner(slot));
+  fresh.command({"CLUSTER", "SETSLOT", number, "IMPORTING", from_id});
+  from.command({"CLUSTER", "SETSLOT", number, "MIGRATING", id});
+  while (true) {
+    RespClient client = from.client();
+    const Reply keys = client.must({"CLUSTER", "GETKEYSINSLOT", number, "100"});
+    if (keys.items.empty()) break;
+    Args migrate = {"MIGRATE", "127.0.0.1", std::to_string(fresh.port()), "", "0", "10000", "KEYS"};
+    for (const Reply& key : keys.items)
+      migrate.push_back(key.text);
+    client.must(migrate);
+  }
+  for (RedisServer* node : {&fresh, &from, &source.node(0), &source.node(1)})
+    node->client().command({"CLUSTER", "SETSLOT", number, "NODE", id});
+}
+
+// Its first snapshot would be begun behind the move.
+TEST(ClusterRespFile, HoldsKeysThatWentToAMasterAsSoonAsItJoined) {
+  RedisCluster source(nodes(2));
+  RedisServer target = source_server();
+  RedisServer fresh = fresh_node({"--repl-diskless-sync-delay", "4"});
+  for (int i = 0; i < 20; ++i)
+    source.node(source.owner(key_slot("{t}"))).command({"SET", "{t}" + std::to_string(i), "v"});
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  join(source, fresh);
+  move_to(source, fresh, key_slot("{t}"));
+  const auto has_three = [&link] {
+    return link.output().find("shards=3 file=") != std::string::npos ||
+           count_of(link.output(), "snapshot written") == 3;
+  };
+  EXPECT_TRUE(wait_for(Millis{20000}, has_three)) << link.output();
+  drain(link);
+
+  pipe_into(target, file);
+
+  EXPECT_EQ(key_count(target), 20u) << link.output() << fresh.log();
+}
+
+// It has a stream from the round on that its joining begins.
+TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
+  RedisCluster source(nodes(2));
+  RedisServer target = source_server();
+  RedisServer fresh = fresh_node();
+  const LiveOptions live = busy(733);
+  fill(source, live.dataset);
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  join(source, fresh);
   const auto joined = [&link] {
     return link.output().find("a master has joined") != std::string::npos &&
            count_of(link.output(), "the snapshots of all shards are written: shards=3") == 1;
   };
   ASSERT_TRUE(wait_for(Millis{30000}, joined)) << link.output();
   LiveWriter writer(source, live);
-  const std::string id = fresh.command({"CLUSTER", "MYID"}).text;
-  for (int block = 0; block < 70; block += 7) {
-    const int slot = key_slot("{t" + std::to_string(block) + "}");
-    const std::string number = std::to_string(slot);
-    RedisServer& from = source.node(source.owner(slot));
-    const std::string from_id = source.node_id(source.owner(slot));
-    fresh.command({"CLUSTER", "SETSLOT", number, "IMPORTING", from_id});
-    from.command({"CLUSTER", "SETSLOT", number, "MIGRATING", id});
-    while (true) {
-      RespClient client = from.client();
-      const Reply keys = client.must({"CLUSTER", "GETKEYSINSLOT", number, "100"});
-      if (keys.items.empty()) break;
-      Args migrate = {"MIGRATE", "127.0.0.1", std::to_string(fresh.port()), "", "0",
-                      "10000",   "KEYS"};
-      for (const Reply& key : keys.items)
-        migrate.push_back(key.text);
-      client.must(migrate);
-    }
-    for (RedisServer* node : {&fresh, &from, &source.node(0), &source.node(1)})
-      node->client().command({"CLUSTER", "SETSLOT", number, "NODE", id});
-  }
+  for (int block = 0; block < 70; block += 7)
+    move_to(source, fresh, key_slot("{t" + std::to_string(block) + "}"));
   std::this_thread::sleep_for(Millis{300});
   writer.stop();
   drain(link);
