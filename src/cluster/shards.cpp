@@ -159,26 +159,28 @@ Result<ClusterView> parse_cluster_nodes(ByteView text, const std::string& asked)
 // The master's own entry; where that is of no slots (it joined as a master, and became a replica),
 // that of the master which is its replica now: it has taken that one's place. A replica may have
 // come from another shard and tells the least.
-std::vector<ShardTable::Entry>::iterator ShardTable::find(const ClusterShard& seen) {
+std::optional<std::size_t> ShardTable::find(const ClusterShard& seen) const {
   const auto has = [](const std::vector<std::string>& nodes, const std::string& id) {
     return std::count(nodes.begin(), nodes.end(), id) > 0;
   };
+  const auto index_of = [this](auto at) { return static_cast<std::size_t>(at - entries_.begin()); };
   auto at = entries_.end();
   for (const std::string& id : seen.nodes) {
     if (at != entries_.end()) break;
     at = std::find_if(entries_.begin(), entries_.end(),
                       [&](const Entry& entry) { return has(entry.nodes, id); });
   }
-  if (at == entries_.end() || at->slots.any() || at->touched.any()) return at;
+  if (at == entries_.end()) return std::nullopt;
+  if (at->slots.any() || at->touched.any()) return index_of(at);
   const auto heritage = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
     return entry.slots.any() && has(seen.nodes, entry.nodes.front());
   });
-  return heritage == entries_.end() ? at : heritage;
+  return index_of(heritage == entries_.end() ? at : heritage);
 }
 
 std::size_t ShardTable::adopt(const ClusterShard& seen, bool& changed) {
-  auto at = find(seen);
-  if (at == entries_.end()) {
+  const std::optional<std::size_t> known = find(seen);
+  if (!known) {
     const auto is_taken = [this](const std::string& name) {
       return std::any_of(entries_.begin(), entries_.end(),
                          [&](const Entry& entry) { return entry.name == name; });
@@ -189,8 +191,9 @@ std::size_t ShardTable::adopt(const ClusterShard& seen, bool& changed) {
     Entry entry;
     entry.name = seen.id.substr(0, size);
     entries_.push_back(std::move(entry));
-    at = entries_.end() - 1;
   }
+  const std::size_t index = known.value_or(entries_.size() - 1);
+  const auto at = entries_.begin() + static_cast<std::ptrdiff_t>(index);
   if (at->nodes != seen.nodes) {
     at->nodes = seen.nodes;
     changed = true;
@@ -202,7 +205,7 @@ std::size_t ShardTable::adopt(const ClusterShard& seen, bool& changed) {
     at->slots |= nobodys;
     changed = true;
   }
-  return static_cast<std::size_t>(at - entries_.begin());
+  return index;
 }
 
 ShardSlots ShardTable::contested(std::size_t shard) const {

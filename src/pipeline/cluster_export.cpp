@@ -34,7 +34,9 @@ ClusterExport::ClusterExport(const asio::any_io_executor& executor, const Option
 Task<Error> ClusterExport::run() {
   began_ = logged_at_ = Clock::now();
   scope_.spawn(report());
-  result_ = co_await play_rounds();
+  Error ending = co_await play_rounds();
+  ending = co_await end_link(std::move(ending));
+  if (!result_) result_ = std::move(ending);
   finished_ = true;
   source_.close();
   step_.notify();
@@ -48,7 +50,7 @@ Task<Error> ClusterExport::play_rounds() {
   Error error = sink_.open();
   while (!error) {
     error = co_await play_round();
-    if (error || renewal_.empty() || stopping_) break;
+    if (error || result_ || renewal_.empty() || stopping_) break;
     error = judge_renewal();
     if (!error) co_await step_.wait_for(between_rounds);
   }
@@ -71,10 +73,12 @@ Error ClusterExport::judge_renewal() {
 // From the snapshots to the end of the link, or to where it has to begin anew.
 Task<Error> ClusterExport::play_round() {
   renewal_.clear();
-  has_file_ = is_streaming_ = leaving_ = round_over_ = false;
+  is_streaming_ = leaving_ = round_over_ = false;
+  joined_.clear();
   shards_.clear();
   sink_.drop_feeds();
   rounds_.push_back(Clock::now());
+  ++rounds_begun_;
   Error error = co_await begin_shape();
   if (error || stopping_) co_return error;
   round_ = std::make_unique<Scope>(executor_);
@@ -83,8 +87,6 @@ Task<Error> ClusterExport::play_round() {
   round_->spawn(sync());
   round_->spawn(read_snapshots());
   error = co_await round_->join();
-  if (!renewal_.empty() && !stopping_ && !result_) co_return Error();
-  if (!result_) result_ = co_await close_files();
   co_return result_;
 }
 
@@ -112,6 +114,7 @@ Task<Error> ClusterExport::read_snapshots() {
   log_info("the snapshots of all shards are written: shards={} file={}", shards_.size(),
            options_.target.uri.path);
   is_streaming_ = true;
+  incomplete_.clear();
   step_.notify();
   if (sink_.has_stream() && options_.stream_enabled && options_.stop_when != StopWhen::snapshot)
     co_return Error();
@@ -177,19 +180,45 @@ Task<Error> ClusterExport::sync() {
   co_return Error();
 }
 
-// Nothing else runs any more. A file that may lack a key is told, whatever ended the link.
-Task<Error> ClusterExport::close_files() {
-  if (!has_file_) co_return Error();
+// Nothing else runs any more. The file ends properly whatever ended the link, and what it may lack
+// is told.
+Task<Error> ClusterExport::end_link(Error error) {
+  if (!has_file_) co_return error;
+  Error closing = co_await sink_.sync();
+  if (!closing) closing = co_await sink_.finish();
+  if (error || result_) co_return error;
+  if (closing) co_return closing;
+  error = judge_end();
+  if (!error) error = co_await judge_moves();
+  co_return error;
+}
+
+Error ClusterExport::judge_end() const {
+  if (!incomplete_.empty()) {
+    return {Errc::left_early,
+            "the link ended before everything was written anew, and the file is incomplete (start "
+            "again): " +
+                incomplete_};
+  }
+  for (const auto& shard : shards_) {
+    if (!shard->link || !shard->link->has_left_out()) continue;
+    return {Errc::left_early,
+            fmt::format("what shard {} did to slots that were moving waited for other shards when "
+                        "the link ended, and is missing in the file (start again)",
+                        to_string(shard->master))};
+  }
+  return Error();
+}
+
+// Whether a key was on its way between two masters when the streams ended.
+Task<Error> ClusterExport::judge_moves() {
   if (!is_streaming_) {
     log_warn("stopped inside the snapshots: the file is incomplete");
-    Error error = co_await sink_.write();
-    if (!error) error = co_await sink_.finish();
-    co_return error;
+    co_return Error();
   }
-  Error error = co_await sink_.sync();
-  if (!error) error = co_await sink_.finish();
   const bool has_streams = sink_.has_stream() && options_.stream_enabled;
-  if (error || !has_streams || options_.stop_when == StopWhen::snapshot) co_return error;
+  if (!has_streams || options_.stop_when == StopWhen::snapshot) co_return Error();
+  Error error;
   const TimePoint begin = Clock::now();
   while (elapsed_ms(begin, Clock::now()) < agreement_max_ms) {
     error = co_await read_settled();
@@ -233,7 +262,7 @@ void ClusterExport::end_round() {
 
 void ClusterExport::begin_anew(const std::string& why) {
   if (round_over_) return;
-  renewal_ = why;
+  renewal_ = incomplete_ = why;
   end_round();
 }
 
@@ -261,7 +290,9 @@ void ClusterExport::drain() {
 
 void ClusterExport::abort() {
   stopping_ = true;
-  fail(Error(Errc::left_early, "left before everything received was written"));
+  if (!result_ && !finished_)
+    result_ = Error(Errc::left_early, "left before everything received was written");
+  end_round();
 }
 
 void ClusterExport::pause() {
@@ -280,7 +311,7 @@ void ClusterExport::resume() {
 
 bool ClusterExport::all_ready() const {
   return is_streaming_ && std::all_of(shards_.begin(), shards_.end(), [](const auto& shard) {
-           return shard->has_ended || shard->is_leaving || shard->role.is_ready;
+           return shard->has_ended || shard->role.is_ready;
          });
 }
 
@@ -295,8 +326,7 @@ Task<Error> ClusterExport::report() {
 void ClusterExport::publish(TimePoint now) {
   std::vector<Status> all;
   for (const auto& shard : shards_) {
-    if (shard->has_begun && !(shard->is_leaving && shard->has_ended))
-      all.push_back(*shard->board.read());
+    if (shard->has_begun) all.push_back(*shard->board.read());
   }
   const bool has_all = !shards_.empty() && all.size() == shards_.size();
   const auto status = std::make_shared<Status>(sum_of(std::move(all)));
@@ -310,7 +340,7 @@ void ClusterExport::publish(TimePoint now) {
   }
   status->synced = status->synced && is_streaming_;
   if (finished_) status->phase = result_ ? Phase::failed : Phase::stopped;
-  status->full_resyncs = rounds_.empty() ? 0 : rounds_.size() - 1;
+  status->full_resyncs = rounds_begun_ == 0 ? 0 : rounds_begun_ - 1;
   status->uptime_s = static_cast<double>(elapsed_ms(began_, now)) / 1000;
   const Uri& uri = options_.source.uri;
   if (!uri.hosts.empty())

@@ -12,6 +12,8 @@ constexpr Millis look_interval{1000};
 constexpr Millis look_soon{100};
 // So many views in a row must lack a shard before it is taken to have left.
 constexpr int missed_max = 3;
+// A node without slots that stays a master for so long is no replica to be.
+constexpr std::int64_t joined_after_ms = 5000;
 constexpr Millis poll_interval{5};
 constexpr Millis ask_again{100};
 constexpr std::int64_t held_both_max_ms = 2000;
@@ -42,7 +44,8 @@ Task<Error> ClusterExport::begin_shape() {
   const ClusterView view = source_.view();
   epoch_ = view.epoch;
   for (const ClusterShard& seen : view.shards) {
-    if (seen.slots.any() || co_await is_master(seen.master)) add_shard(seen);
+    const bool is_shard = seen.slots.any() || co_await ask_role(seen.master) == Self::master;
+    if (is_shard) add_shard(seen);
   }
   share_out();
   log_info("the source is a cluster: shards={}", shards_.size());
@@ -80,24 +83,16 @@ bool ClusterExport::is_as_known() const {
   const auto& shards = source_.view().shards;
   return std::all_of(shards.begin(), shards.end(), [this](const ClusterShard& seen) {
     if (seen.slots.none()) return true;
-    const auto entry = entry_of(seen);
+    const auto entry = table_.find(seen);
     return entry && table_.entries()[*entry].slots == seen.slots;
   });
 }
 
-Task<bool> ClusterExport::is_master(Endpoint node) {
+// Others may not have heard yet that it has become a replica.
+Task<ClusterExport::Self> ClusterExport::ask_role(Endpoint node) {
   const auto reading = co_await source_.read_offset(node);
-  co_return reading && reading->is_master;
-}
-
-std::optional<std::size_t> ClusterExport::entry_of(const ClusterShard& seen) const {
-  const auto& entries = table_.entries();
-  for (const std::string& id : seen.nodes) {
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (std::count(entries[i].nodes.begin(), entries[i].nodes.end(), id) > 0) return i;
-    }
-  }
-  return std::nullopt;
+  if (!reading) co_return Self::unknown;
+  co_return reading->is_master ? Self::master : Self::replica;
 }
 
 // A link of its own, with its part of what all may use.
@@ -170,7 +165,7 @@ Task<Error> ClusterExport::follow() {
   co_return Error();
 }
 
-// Masters that moved are followed; one that joined without slots is taken up, since slots may come.
+// Failovers are followed. When the set of masters changes otherwise, everything is written anew.
 Task<Error> ClusterExport::adopt_view() {
   const ClusterView view = source_.view();
   const TimePoint viewed_at = source_.viewed_at();
@@ -178,42 +173,53 @@ Task<Error> ClusterExport::adopt_view() {
     begin_anew("slots moved, or masters changed, while the snapshots were read");
   std::vector<bool> has_slots(table_.entries().size());
   for (const ClusterShard& seen : view.shards) {
-    const auto entry = entry_of(seen);
-    if (entry && seen.slots.any()) has_slots[*entry] = true;
-    if (!entry && seen.slots.any())
+    if (seen.slots.none()) continue;
+    const auto entry = table_.find(seen);
+    if (!entry || has_slots[*entry])
       begin_anew("a master is new and has slots: " + to_string(seen.master));
+    if (entry) has_slots[*entry] = true;
   }
-  if (round_over_) co_return Error();
   std::vector<bool> is_seen = has_slots;
   for (const ClusterShard& seen : view.shards) {
-    const auto entry = entry_of(seen);
-    // In a failover the old master still is one for a moment, without slots.
-    if (seen.slots.none() && entry && has_slots[*entry]) continue;
-    if (!entry && (!is_streaming_ || !co_await is_master(seen.master))) continue;
     if (round_over_) co_return Error();
+    const auto entry = table_.find(seen);
     if (!entry) {
-      Shard& fresh = add_shard(seen);
-      fresh.role.is_late = true;
-      begin_shard(fresh);
+      co_await judge_join(seen);
       continue;
     }
-    is_seen[*entry] = true;
+    if (seen.slots.none()) {
+      // In a failover the old master still is one for a moment, without slots.
+      if (has_slots[*entry] || co_await ask_role(seen.master) == Self::replica) continue;
+      is_seen[*entry] = true;
+    }
     for (const auto& shard : shards_) {
-      if (shard->entry == *entry && !shard->is_leaving) move_shard(*shard, seen);
+      if (shard->entry == *entry) move_shard(*shard, seen);
     }
   }
   miss_shards(is_seen);
   for (const auto& shard : shards_) {
-    const bool is_lost = shard->doubted_at && viewed_at > *shard->doubted_at && !shard->is_leaving;
-    if (is_lost && table_.entries()[shard->entry].slots.any() && shard->missed == 0)
+    const bool is_lost = shard->doubted_at && viewed_at > *shard->doubted_at;
+    if (is_lost && shard->missed == 0)
       begin_anew("the stream of a master cannot go on: " + to_string(shard->master));
   }
   co_return Error();
 }
 
+// Slots may come to a master without any, and are followed only when its stream is.
+Task<void> ClusterExport::judge_join(ClusterShard seen) {
+  if (co_await ask_role(seen.master) != Self::master) {
+    joined_.erase(seen.id);
+    co_return;
+  }
+  const auto [at, is_new] = joined_.try_emplace(seen.id, Clock::now());
+  if (elapsed_ms(at->second, Clock::now()) > joined_after_ms)
+    begin_anew("a master has joined: " + to_string(seen.master));
+}
+
 void ClusterExport::move_shard(Shard& shard, const ClusterShard& seen) {
   bool changed = false;
   if (seen.slots.any()) table_.adopt(seen, changed);
+  if (changed) share_out();
   shard.missed = 0;
   if (shard.has_ended || shard.master == seen.master) return;
   log_info("source shard has another master: shard={} was={} is={}",
@@ -224,17 +230,13 @@ void ClusterExport::move_shard(Shard& shard, const ClusterShard& seen) {
   if (shard.has_begun) shard.link->reconnect_source();
 }
 
-// What is no master any more and has no slots sends nothing more that counts.
+// What is no master any more may be a replica of any: its stream means nothing now.
 void ClusterExport::miss_shards(const std::vector<bool>& is_seen) {
   for (const auto& shard : shards_) {
-    const bool seen = shard->entry >= is_seen.size() || is_seen[shard->entry];
-    if (seen || shard->is_leaving || shard->has_ended) continue;
+    if (is_seen[shard->entry] || shard->has_ended) continue;
     look_wanted_ = true;
-    if (++shard->missed < missed_max || table_.entries()[shard->entry].slots.any()) continue;
-    log_info("source shard is gone from the cluster: shard={} master={}",
-             table_.entries()[shard->entry].name, to_string(shard->master));
-    shard->is_leaving = true;
-    if (shard->has_begun) shard->link->leave();
+    if (++shard->missed >= missed_max)
+      begin_anew("a master has left the cluster: " + to_string(shard->master));
   }
 }
 
@@ -252,7 +254,7 @@ void ClusterExport::share_out() {
 Task<Error> ClusterExport::hand_over() {
   const ClusterView view = source_.view();
   for (const ClusterShard& seen : view.shards) {
-    const auto entry = entry_of(seen);
+    const auto entry = table_.find(seen);
     if (!entry || seen.slots.none()) continue;
     const ShardSlots slots = seen.slots & ~table_.entries()[*entry].slots;
     if (slots.none()) continue;
@@ -311,9 +313,9 @@ Task<Error> ClusterExport::wait_for_others(Shard& shard, Slot slot) {
   look_wanted_ = true;
   look_.notify();
   std::vector<std::pair<Shard*, Offset>> ends;
-  for (std::size_t i = 0; i < shards_.size(); ++i) {  // more may join
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
     Shard& other = *shards_[i];
-    if (&other == &shard || other.is_leaving) continue;
+    if (&other == &shard) continue;
     Offset end = 0;
     Error error = co_await read_end(other, end);
     if (error) co_return error;
@@ -331,7 +333,9 @@ Task<Error> ClusterExport::wait_for_others(Shard& shard, Slot slot) {
 // How far the stream of `other` is now.
 Task<Error> ClusterExport::read_end(Shard& other, Offset& end) {
   const TimePoint begin = Clock::now();
-  while (!is_over_for(other, begin)) {
+  // Of one that has ended as well: it may have taken all there is.
+  for (bool is_first = true; is_first || !is_over_for(other, begin); is_first = false) {
+    if (round_over_) break;
     const Endpoint node = other.master;
     const auto reading = co_await source_.read_offset(node);
     const bool is_usable = reading && reading->is_master && node == other.master &&
@@ -342,7 +346,6 @@ Task<Error> ClusterExport::read_end(Shard& other, Offset& end) {
     }
     co_await step_.wait_for(ask_again);
   }
-  if (other.is_leaving && !round_over_) co_return Error();
   co_return Error(Errc::cancelled, "stopped");
 }
 
@@ -351,8 +354,9 @@ Task<Error> ClusterExport::read_end(Shard& other, Offset& end) {
 Task<Error> ClusterExport::wait_for(Shard& other, Offset end, ShardSlots slots) {
   const TimePoint begin = Clock::now();
   std::optional<TimePoint> held_since;
-  while (!is_over_for(other, begin)) {
+  while (!round_over_) {
     if (other.link->has_taken(end, slots)) co_return Error();
+    if (is_over_for(other, begin)) break;
     if (!other.link->has_taken(end, ShardSlots())) {
       held_since.reset();
     } else if (!held_since) {
@@ -362,13 +366,12 @@ Task<Error> ClusterExport::wait_for(Shard& other, Offset end, ShardSlots slots) 
     }
     co_await step_.wait_for(poll_interval);
   }
-  if (other.is_leaving && !round_over_) co_return Error();
   co_return Error(Errc::cancelled, "stopped");
 }
 
 // Nothing more is to be expected of it.
 bool ClusterExport::is_over_for(const Shard& other, TimePoint since) const {
-  if (round_over_ || other.is_leaving || other.has_ended) return true;
+  if (round_over_ || other.has_ended) return true;
   return stopping_ && elapsed_ms(since, Clock::now()) > stop_wait_ms;
 }
 

@@ -185,6 +185,7 @@ Task<Error> Export::begin_snapshot(Intake::FullSync full_sync) {
       std::max(value_max_bytes, static_cast<std::size_t>(options_.snapshot_restore_max_bytes)));
   window_.clear();
   stream_db_ = 0;
+  in_stray_ = false;
   keys_total_ = 0;
   keys_before_ = feed_.stats.keys;
   foreign_keys_ = 0;
@@ -215,9 +216,9 @@ Task<Error> Export::decode_snapshot(const Intake::Chunk& chunk) {
       stream_db_ = std::max(0, std::atoi(std::string(event.text).c_str()));
     snapshot_ended_ = event.kind == Kind::end;
     Error error;
-    const bool travels = !transform_.is_active() || rules_.apply(event, reader_->dialect(), error);
-    const bool is_told = role_ == nullptr || !role_->is_late;
-    if (travels && is_told && (options_.snapshot_enabled || event.kind == Kind::header)) {
+    const bool travels = !is_stray(event) && (!transform_.is_active() ||
+                                              rules_.apply(event, reader_->dialect(), error));
+    if (travels && (options_.snapshot_enabled || event.kind == Kind::header)) {
       error = sink_.take(feed_, event, window_.view().substr(0, consumed), reader_->dialect(),
                          reader_->templates());
     }
@@ -456,6 +457,7 @@ Task<Error> Export::drain_received() {
 void Export::finish(Error error) {
   if (finished_) return;
   finished_ = true;
+  has_left_out_ = !held_.empty();
   result_ = std::move(error);
   intake_.close();
   psync_.stop();

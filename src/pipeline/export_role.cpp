@@ -36,6 +36,17 @@ bool Export::wants_key(const rdb::Event& key) {
   return !transform_.filter().is_active() || rules_.wants(key, reader_->dialect());
 }
 
+// The reader asks only for keys that it can step over: of the others the whole value comes.
+bool Export::is_stray(const rdb::Event& event) {
+  using Kind = rdb::Event::Kind;
+  if (role_ == nullptr) return false;
+  if (event.kind == Kind::element || event.kind == Kind::big_key_end) return in_stray_;
+  if (event.kind != Kind::key && event.kind != Kind::big_key) return false;
+  in_stray_ = !role_->slots[slot_of(event.key)] && !is_own_key(event.key);
+  if (in_stray_) ++foreign_keys_;
+  return in_stray_;
+}
+
 // A key that arrives (RESTORE-ASKING: Redis 3.0 to 8.4 cluster.c migrateCommand), or one of a slot
 // that is not the shard's, may have a past in the streams of others.
 void Export::judge_command(const Batch& batch, const Command& command, Piece& piece) {
@@ -88,13 +99,14 @@ Task<Error> Export::hold_back(Batch& batch) {
     }
   }
   commands.resize(kept);
-  const TimePoint begin = Clock::now();
+  TimePoint begin = Clock::now();
   while (held_.bytes() > held_max_bytes && !finished_) {
     if (elapsed_ms(begin, Clock::now()) > held_max_ms)
       co_return begin_anew("a slot moves, and too much waits for its former master");
     give_turn();
     co_await halt_.wait_for(Millis(5));
     co_await take_turn();
+    if (paused_) begin = Clock::now();  // so are the others
   }
   co_return Error();
 }
@@ -138,9 +150,6 @@ Error Export::judge_commands(const Batch& batch) {
 Task<Error> Export::end_part() {
   FileSink::end_part(feed_, full_sync_.position.offset);
   if (role_ == nullptr) co_return co_await sink_.end_snapshot();
-  if (foreign_keys_ > 0 && role_->is_late) {
-    co_return begin_anew("a master that joined the cluster has keys already");
-  }
   if (foreign_keys_ > 0)
     log_warn("keys of slots that are not the master's were left out: {}", foreign_keys_);
   give_turn();

@@ -1,6 +1,7 @@
 #include "keyferry/pipeline/held_slots.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace keyferry {
 namespace {
@@ -38,6 +39,7 @@ bool HeldSlots::add(Slot slot, const Batch& batch, std::size_t first, std::size_
   }
   for (std::size_t i = first; i <= last; ++i) {
     append_copy(*held.batch, batch, batch.commands[i]);
+    held.bytes += batch.commands[i].wire.size();
     bytes_ += batch.commands[i].wire.size();
   }
   held.batch->end = batch.commands[last].end;
@@ -48,19 +50,20 @@ bool HeldSlots::add(Slot slot, const Batch& batch, std::size_t first, std::size_
 std::unique_ptr<Batch> HeldSlots::take(Slot slot) {
   const auto at = slots_.find(slot);
   if (at == slots_.end() || !at->second.batch) return nullptr;
-  for (const Command& command : at->second.batch->commands)
-    bytes_ -= command.wire.size();
+  at->second.bytes_out += std::exchange(at->second.bytes, 0);
   return std::move(at->second.batch);
 }
 
 bool HeldSlots::release(Slot slot) {
   const auto at = slots_.find(slot);
-  if (at != slots_.end() && at->second.batch) {
+  if (at == slots_.end()) return true;
+  bytes_ -= std::exchange(at->second.bytes_out, 0);
+  if (at->second.batch) {
     const Command& begin = at->second.batch->commands.front();
     at->second.begin = begin.end - static_cast<Offset>(begin.wire.size());
     return false;
   }
-  slots_.erase(slot);
+  slots_.erase(at);
   return true;
 }
 

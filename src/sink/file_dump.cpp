@@ -91,6 +91,7 @@ bool FileDump::is_known(const rdb::Event& event, Error& error) {
   if (event.kind == Kind::function) {
     has_functions_ = true;
     const Libraries::Known known = libraries_.add(event.text);
+    if (!goes_on_) return false;  // within one server no two have the same name
     if (known == Libraries::Known::other) {
       error = lose(fmt::format("function library \"{}\" differs between the masters of the source: "
                                "the first one found would be kept",
@@ -270,6 +271,8 @@ Error FileDump::take_json(const rdb::Event& event, const rdb::HashTemplates& tem
   }
   out += json_.output();
   json_.output().clear();
+  if (event.kind == Kind::big_key) in_line_ = true;
+  if (event.kind == Kind::big_key_end) in_line_ = false;
   return error;
 }
 
@@ -354,6 +357,8 @@ void FileDump::flush_all(Bytes& out) {
   constexpr std::array<ByteView, 2> functions = {"FUNCTION", "FLUSH"};
   const bool had_functions = std::exchange(has_functions_, false);
   if (format_ == FileFormat::json) {
+    // The value that the snapshot broke off in stays half.
+    if (std::exchange(in_line_, false)) out += '\n';
     json_.command(0, std::span<const ByteView>(&name, 1));
     if (had_functions) json_.command(0, functions);
     out += json_.output();

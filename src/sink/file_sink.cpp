@@ -102,8 +102,10 @@ void FileSink::reach(Offset FileFeed::*which, const std::vector<Offset>& offsets
 Task<Error> FileSink::begin_snapshot() {
   in_stream_ = finished_ = false;
   is_first_part_ = true;
-  buffer_.clear();
   const bool is_first = std::exchange(is_first_snapshot_, false);
+  // What another file was to get. Behind what is in the same one, its rest has to come.
+  const bool is_fresh = format_ == FileFormat::rdb || format_ == FileFormat::append_only;
+  if (is_fresh) buffer_.clear();
   if (format_ == FileFormat::rdb) co_return co_await create(path_ + part_end, true);
   if (format_ == FileFormat::append_only) {
     if (!is_first) {

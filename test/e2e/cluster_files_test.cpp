@@ -1,6 +1,7 @@
 // A cluster as the source of files: one snapshot of all its keys, streams behind it, and what moves
 // at the source meanwhile.
 #include <filesystem>
+#include <set>
 
 #include "cluster_source.hpp"
 
@@ -329,19 +330,15 @@ TEST(ClusterRespFile, IsBegunAnewBehindAFlushOfOneMaster) {
   expect_equal(source, target, link);
 }
 
-// A master without slots when the link begins, or that joins while it runs.
-TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
-  RedisCluster source(nodes(2));
-  RedisServer target = source_server();
+RedisServer fresh_node(std::vector<std::string> args = {}) {
   ServerOptions options;
   options.args = {"--cluster-enabled", "yes"};
-  RedisServer fresh(std::move(options));
-  const LiveOptions live = busy(733);
-  fill(source, live.dataset);
-  const std::string file = target.directory() + "/out.resp";
-  Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), "file://" + file);
-  wait_streaming(link);
+  options.args.insert(options.args.end(), args.begin(), args.end());
+  return RedisServer(std::move(options));
+}
+
+// As a third master, without slots.
+void join(RedisCluster& source, RedisServer& fresh) {
   fresh.command({"CLUSTER", "MEET", "127.0.0.1", std::to_string(source.node(0).port())});
   const auto is_known = [&source, &fresh] {
     const std::string info = source.node(1).command({"CLUSTER", "INFO"}).text;
@@ -349,42 +346,170 @@ TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
            fresh.command({"CLUSTER", "INFO"}).text.find("state:ok") != std::string::npos;
   };
   ASSERT_TRUE(wait_for(Millis{20000}, is_known));
-  const auto joined = [&link] {
-    return count_of(link.output(), "source shard taken up") == 3 &&
-           count_of(link.output(), "full sync begins") == 3;
-  };
-  ASSERT_TRUE(wait_for(Millis{20000}, joined)) << link.output();
-  LiveWriter writer(source, live);
+}
+
+void move_to(RedisCluster& source, RedisServer& fresh, int slot) {
   const std::string id = fresh.command({"CLUSTER", "MYID"}).text;
-  for (int block = 0; block < 70; block += 7) {
-    const int slot = key_slot("{t" + std::to_string(block) + "}");
-    const std::string number = std::to_string(slot);
-    RedisServer& from = source.node(source.owner(slot));
-    const std::string from_id = source.node_id(source.owner(slot));
-    fresh.command({"CLUSTER", "SETSLOT", number, "IMPORTING", from_id});
-    from.command({"CLUSTER", "SETSLOT", number, "MIGRATING", id});
-    while (true) {
-      RespClient client = from.client();
-      const Reply keys = client.must({"CLUSTER", "GETKEYSINSLOT", number, "100"});
-      if (keys.items.empty()) break;
-      Args migrate = {"MIGRATE", "127.0.0.1", std::to_string(fresh.port()), "", "0",
-                      "10000",   "KEYS"};
-      for (const Reply& key : keys.items)
-        migrate.push_back(key.text);
-      client.must(migrate);
-    }
-    for (RedisServer* node : {&fresh, &from, &source.node(0), &source.node(1)})
-      node->client().command({"CLUSTER", "SETSLOT", number, "NODE", id});
+  const std::string number = std::to_string(slot);
+  RedisServer& from = source.node(source.owner(slot));
+  const std::string from_id = source.node_id(source.owner(slot));
+  fresh.command({"CLUSTER", "SETSLOT", number, "IMPORTING", from_id});
+  from.command({"CLUSTER", "SETSLOT", number, "MIGRATING", id});
+  while (true) {
+    RespClient client = from.client();
+    const Reply keys = client.must({"CLUSTER", "GETKEYSINSLOT", number, "100"});
+    if (keys.items.empty()) break;
+    Args migrate = {"MIGRATE", "127.0.0.1", std::to_string(fresh.port()), "", "0", "10000", "KEYS"};
+    for (const Reply& key : keys.items)
+      migrate.push_back(key.text);
+    client.must(migrate);
   }
+  for (RedisServer* node : {&fresh, &from, &source.node(0), &source.node(1)})
+    node->client().command({"CLUSTER", "SETSLOT", number, "NODE", id});
+}
+
+// Its first snapshot would be begun behind the move.
+TEST(ClusterRespFile, HoldsKeysThatWentToAMasterAsSoonAsItJoined) {
+  RedisCluster source(nodes(2));
+  RedisServer target = source_server();
+  RedisServer fresh = fresh_node({"--repl-diskless-sync-delay", "4"});
+  for (int i = 0; i < 20; ++i)
+    source.node(source.owner(key_slot("{t}"))).command({"SET", "{t}" + std::to_string(i), "v"});
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  join(source, fresh);
+  move_to(source, fresh, key_slot("{t}"));
+  const auto has_three = [&link] {
+    return link.output().find("shards=3 file=") != std::string::npos ||
+           count_of(link.output(), "snapshot written") == 3;
+  };
+  EXPECT_TRUE(wait_for(Millis{20000}, has_three)) << link.output();
+  drain(link);
+
+  pipe_into(target, file);
+
+  EXPECT_EQ(key_count(target), 20u) << link.output() << fresh.log();
+}
+
+// It has a stream from the round on that its joining begins.
+TEST(ClusterRespFile, FollowsSlotsToAMasterThatJoined) {
+  RedisCluster source(nodes(2));
+  RedisServer target = source_server();
+  RedisServer fresh = fresh_node();
+  const LiveOptions live = busy(733);
+  fill(source, live.dataset);
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  join(source, fresh);
+  const auto joined = [&link] {
+    return link.output().find("a master has joined") != std::string::npos &&
+           count_of(link.output(), "the snapshots of all shards are written: shards=3") == 1;
+  };
+  ASSERT_TRUE(wait_for(Millis{30000}, joined)) << link.output();
+  LiveWriter writer(source, live);
+  for (int block = 0; block < 70; block += 7)
+    move_to(source, fresh, key_slot("{t" + std::to_string(block) + "}"));
   std::this_thread::sleep_for(Millis{300});
   writer.stop();
   drain(link);
   EXPECT_NE(link.output().find("slots changed hands"), std::string::npos) << link.output();
-  EXPECT_EQ(count_of(link.output(), "full sync begins"), 3u) << link.output();
+  EXPECT_EQ(count_of(link.output(), "full sync begins"), 5u) << link.output();
 
   pipe_into(target, file);
 
   EXPECT_EQ(describe(compare(source, target)), "");
+}
+
+// Its last slot makes it a replica (Redis 7.0 cluster.c clusterUpdateSlotsConfigWith), and what it
+// was about to say of its slots is not to be had any more.
+TEST(ClusterRespFile, IsBegunAnewWhenAMasterLosesItsLastSlot) {
+  RedisCluster source(nodes(2));
+  RedisServer target = source_server();
+  const std::string file = target.directory() + "/out.resp";
+  std::set<int> filled;
+  for (int i = 0; i < 40; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    source.node(source.owner(key_slot(key))).command({"SET", key, "v"});
+    filled.insert(key_slot(key));
+  }
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  for (const int slot : filled)
+    source.move_slot(slot, 0);
+  RespClient gives = source.node(1).client();
+  RespClient takes = source.node(0).client();
+  constexpr int slots = 16384;
+  for (int slot = slots / 2; slot < slots; ++slot) {
+    const Args done = {"CLUSTER", "SETSLOT", std::to_string(slot), "NODE", source.node_id(0)};
+    takes.must(done);
+    if (slot + 1 < slots) gives.must(done);
+  }
+  gives.command({"CLUSTER", "SETSLOT", std::to_string(slots - 1), "NODE", source.node_id(0)});
+  const auto is_replica = [&source] { return source.node(1).info("role") == "slave"; };
+  ASSERT_TRUE(wait_for(Millis{20000}, is_replica));
+  const auto again = [&link] {
+    return link.output().find("the snapshots of all shards are written: shards=1") !=
+           std::string::npos;
+  };
+  ASSERT_TRUE(wait_for(Millis{20000}, again)) << link.output();
+  source.node(0).command({"SET", "k1", "new"});
+  drain(link);
+
+  pipe_into(target, file);
+
+  EXPECT_EQ(key_count(target), 40u);
+  EXPECT_EQ(target.command({"GET", "k1"}).text, "new");
+}
+
+// The next round waits for a slot that is on the move.
+TEST(ClusterRespFile, IsWholeAsAFileAndSaidToBeIncompleteWhenStoppedBetweenRounds) {
+  RedisCluster source(nodes(2));
+  fill(source, busy(742).dataset);
+  const std::string file = source.node(0).directory() + "/out.resp.gz";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  const int slot = key_slot("{t}");
+  source.begin_move(slot, 1 - source.owner(slot));
+  source.node(0).command({"FLUSHALL"});
+  const auto waits = [&link] {
+    return link.output().find("the snapshots wait: slots are on the move") != std::string::npos;
+  };
+  ASSERT_TRUE(wait_for(Millis{10000}, waits)) << link.output();
+
+  link.process().send_signal(SIGTERM);
+
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 3) << link.output();
+  EXPECT_NE(link.output().find("the file is incomplete"), std::string::npos) << link.output();
+  shell("gzip -t " + file);
+}
+
+// A key comes to a slot, and the other master does not say how far it is.
+TEST(ClusterRespFile, SaysThatWhatWaitedForAnotherMasterIsMissing) {
+  RedisCluster source(nodes(2));
+  const int slot = key_slot("{t}");
+  RedisServer& owner = source.node(source.owner(slot));
+  RedisServer& other = source.node(1 - source.owner(slot));
+  owner.command({"SET", "{t}1", "v"});
+  const std::string value = owner.command({"DUMP", "{t}1"}).text;
+  const std::string file = owner.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(owner.uri(), "file://" + file);
+  wait_streaming(link);
+  other.sigstop();
+  owner.command({"RESTORE-ASKING", "{t}2", "0", value});
+  std::this_thread::sleep_for(Millis{500});
+
+  link.process().send_signal(SIGTERM);
+
+  EXPECT_EQ(link.wait_exit(Millis{30000}), 3) << link.output();
+  EXPECT_NE(link.output().find("waited for other shards"), std::string::npos) << link.output();
+  other.process().send_signal(SIGCONT);
 }
 
 TEST(ClusterRespFile, TellsThatASlotWasBetweenTwoMastersAtTheEnd) {

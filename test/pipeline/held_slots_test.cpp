@@ -76,13 +76,19 @@ TEST(HeldSlots, HoldASlotFromItsFirstCommandUntilNothingIsLeft) {
   EXPECT_TRUE(held.empty());
 }
 
-TEST(HeldSlots, CountTheBytesThatWait) {
+TEST(HeldSlots, CountTheBytesUntilTheyAreReleased) {
   std::deque<Bytes> wires;
   const Batch batch = batch_of({"a", "b"}, 0, wires);
   HeldSlots held;
-  held.add(7, batch, 0, 1);
+  held.add(7, batch, 0, 0);
+  const auto taken = held.take(7);
+  EXPECT_EQ(held.bytes(), wires[0].size()) << "it is in memory still";
+  held.add(7, batch, 1, 1);
   EXPECT_EQ(held.bytes(), wires[0].size() + wires[1].size());
+  EXPECT_FALSE(held.release(7));
+  EXPECT_EQ(held.bytes(), wires[1].size());
   held.take(7);
+  EXPECT_TRUE(held.release(7));
   EXPECT_EQ(held.bytes(), 0u);
 }
 

@@ -23,6 +23,23 @@ TEST(Libraries, AreKnownByTheNameInTheirFirstLine) {
   EXPECT_EQ(library_name(""), "");
 }
 
+TEST(Libraries, AreKnownByNameHoweverTheServerTakesIt) {
+  EXPECT_EQ(library_name("#!lua NAME=Lib"), "Lib");
+  EXPECT_EQ(library_name("#!lua name=\"lib\""), "lib");
+  EXPECT_EQ(library_name("#!lua 'Name=lib'\nreturn 1"), "lib");
+  EXPECT_EQ(library_name("#!lua name=\"l\\x69b\""), "") << "not understood";
+}
+
+TEST(Libraries, WhoseNameIsNotUnderstoodAreNeverTakenForEachOther) {
+  Libraries libraries;
+  EXPECT_EQ(libraries.add("#!lua name=\\a\n1"), Libraries::Known::no);
+  EXPECT_EQ(libraries.add("#!lua name=\\b\n2"), Libraries::Known::no);
+  EXPECT_EQ(libraries.add("#!lua name=\\a\n1"), Libraries::Known::same);
+  EXPECT_TRUE(take(libraries, {"DELETE", "a"})) << "may be one of them";
+  EXPECT_TRUE(take(libraries, {"LOAD", "#!lua name=\\a\n1"}));
+  EXPECT_FALSE(take(libraries, {"LOAD", "#!lua name=\\a\n1"}));
+}
+
 TEST(Libraries, OfASnapshotAreTakenOnceAndToldApartByTheirCode) {
   Libraries libraries;
   EXPECT_EQ(libraries.add(one), Libraries::Known::no);

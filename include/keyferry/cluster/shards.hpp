@@ -14,6 +14,7 @@
 #pragma once
 
 #include <bitset>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,8 @@ class ShardTable {
   ShardSlots doubtful;
 
   const std::vector<Entry>& entries() const { return entries_; }
+  // Which of them `seen` is.
+  std::optional<std::size_t> find(const ClusterShard& seen) const;
   // The shard of the table that `seen` is; a new one when it is none. Slots nobody had become its
   // own. Whether the table has changed is added to `changed`.
   std::size_t adopt(const ClusterShard& seen, bool& changed);
@@ -77,7 +80,6 @@ class ShardTable {
 
  private:
   friend Result<ShardTable> parse_shard_table(ByteView text);
-  std::vector<Entry>::iterator find(const ClusterShard& seen);
 
   std::vector<Entry> entries_;
 };

@@ -4,11 +4,14 @@
 //
 // While snapshots are read, no slot may move: a key could be in two of them, or in none. When that,
 // or anything else that files cannot follow happens (a full sync of one shard, a flush of one
-// master), a round ends, and the next one writes everything anew, in the way that the format of the
-// file has for another full sync. One thread; everything it starts ends with run().
+// master, a master that joins or leaves), a round ends, and the next one writes everything anew, in
+// the way that the format of the file has for another full sync. Within a round every shard of the
+// table has a stream, from the first to the last command. One thread; everything it starts ends
+// with run().
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -45,7 +48,6 @@ class ClusterExport {
     bool has_begun = false;
     bool has_snapshot = false;
     bool has_ended = false;
-    bool is_leaving = false;
     int missed = 0;                       // views in a row that did not have it
     std::optional<TimePoint> doubted_at;  // a full sync was offered
   };
@@ -54,11 +56,13 @@ class ClusterExport {
   Task<Error> play_rounds();
   Task<Error> play_round();
   Error judge_renewal();
+  Task<Error> end_link(Error error);
   Task<Error> read_snapshots();
   Task<Error> run_shard(Shard& shard);
   Task<Error> await_streams(Shard& shard);
   Task<Error> sync();
-  Task<Error> close_files();
+  Error judge_end() const;
+  Task<Error> judge_moves();
   Task<void> take_turn();
   void give_turn();
   void settle_end();
@@ -76,10 +80,11 @@ class ClusterExport {
   Shard& add_shard(const ClusterShard& seen);
   void begin_shard(Shard& shard);
   Options options_of(const ClusterShard& seen, std::size_t count) const;
-  std::optional<std::size_t> entry_of(const ClusterShard& seen) const;
   Task<Error> follow();
   Task<Error> adopt_view();
-  Task<bool> is_master(Endpoint node);
+  enum class Self { unknown, master, replica };
+  Task<Self> ask_role(Endpoint node);
+  Task<void> judge_join(ClusterShard seen);
   void move_shard(Shard& shard, const ClusterShard& seen);
   void miss_shards(const std::vector<bool>& is_seen);
   Task<Error> hand_over();
@@ -107,10 +112,13 @@ class ClusterExport {
   Signal look_;  // the shape is wanted soon
   bool look_wanted_ = false;
   std::deque<TimePoint> rounds_;  // that began within the last hour
-  std::string renewal_;           // why another round is wanted
-  bool has_file_ = false;         // of this round
-  bool is_streaming_ = false;     // all snapshots are in the file
-  bool leaving_ = false;          // all were ready at once
+  std::uint64_t rounds_begun_ = 0;
+  std::string renewal_;     // why another round is wanted
+  std::string incomplete_;  // the same, until that round's snapshots are in the file
+  bool has_file_ = false;   // of any round
+  std::map<std::string, TimePoint> joined_;  // masters without slots or stream, since when
+  bool is_streaming_ = false;                // all snapshots are in the file
+  bool leaving_ = false;                     // all were ready at once
   bool told_waiting_ = false;
   bool round_over_ = false;
   bool stopping_ = false;

@@ -40,6 +40,8 @@ class Export {
   // Ends at once.
   void leave() { finish(Error()); }
   void reconnect_source();
+  // It ended while commands waited for other shards: they are not in the files.
+  bool has_left_out() const { return has_left_out_; }
   // The sink has written or synced something.
   void note_written() { on_progress(); }
   const std::string& replid() const { return source_.replid; }
@@ -71,6 +73,7 @@ class Export {
   Task<Error> decode_stream(SlabRef slab, ByteView bytes, TimePoint received);
   // export_role.cpp
   bool wants_key(const rdb::Event& key);
+  bool is_stray(const rdb::Event& event);
   Piece judge_piece(const Batch& batch, std::size_t first);
   void judge_command(const Batch& batch, const Command& command, Piece& piece);
   Task<Error> hold_back(Batch& batch);
@@ -131,6 +134,7 @@ class Export {
   std::uint64_t keys_total_ = 0;
   std::uint64_t keys_before_ = 0;
   std::uint64_t foreign_keys_ = 0;
+  bool in_stray_ = false;  // the parts that come are of a key that is not the shard's
   TimePoint snapshot_began_{};
   TimePoint oldest_unwritten_{};
 
@@ -143,6 +147,7 @@ class Export {
   bool drain_wanted_ = false;
   bool finished_ = false;
   bool reached_goal_ = false;
+  bool has_left_out_ = false;
   Error result_;
 
   TimePoint began_{};

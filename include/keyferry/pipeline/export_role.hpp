@@ -27,8 +27,6 @@ struct ExportRole {
   std::shared_ptr<SnapshotRules::Names> names;  // of all shards' keys
   // Its snapshot is the first one in the file.
   bool begins_file = false;
-  // It came when the snapshots of the others were in the file: it has no keys of its own yet.
-  bool is_late = false;
   // The shard's own, and those that have become others' without a key that came here since.
   ShardSlots slots;
   ShardSlots lost;

@@ -16,6 +16,7 @@ class HeldSlots {
   bool holds(Slot slot) const { return slots_.contains(slot); }
   // Whether a command of these that ended at or before `offset` is held.
   bool holds_before(const ShardSlots& slots, Offset offset) const;
+  // In memory, what was taken included.
   std::size_t bytes() const { return bytes_; }
 
   // `first` and those behind it up to `last` (indexes) of a batch, which may go afterwards. True:
@@ -29,11 +30,13 @@ class HeldSlots {
 
  private:
   struct Held {
-    Offset begin = 0;  // of the first command
+    Offset begin = 0;           // of the first command
+    std::size_t bytes = 0;      // in `batch`
+    std::size_t bytes_out = 0;  // taken, and not released
     std::unique_ptr<Batch> batch;
   };
   std::map<Slot, Held> slots_;
-  std::size_t bytes_ = 0;  // in batches that were not taken
+  std::size_t bytes_ = 0;  // until released
 };
 
 }  // namespace keyferry

@@ -82,6 +82,7 @@ class FileDump {
   std::optional<rdb::Rewriter> rewriter_;
   bool skipping_ = false;  // the elements that come are not wanted
   std::uint64_t value_bytes_ = 0;
+  bool in_line_ = false;  // of JSON: a value comes in parts
   std::int32_t selected_db_ = -1;
   std::int64_t annotated_s_ = 0;
   bool is_shared_ = false;

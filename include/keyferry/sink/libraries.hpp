@@ -26,11 +26,15 @@ class Libraries {
 
  private:
   bool load(ByteView code);
+  bool forget(ByteView name);
 
-  std::map<std::string, std::uint64_t, std::less<>> digests_;  // of the code, by name
+  // Of the code, by name; where that is not understood, by the digest itself: such libraries are
+  // told apart by nothing else.
+  std::map<std::string, std::uint64_t, std::less<>> digests_;
 };
 
-// "mylib" of a code that begins with "#!lua name=mylib"; "" when it says no name.
-ByteView library_name(ByteView code);
+// "mylib" of a code that begins with "#!lua name=mylib"; "" when it says no name that is
+// understood.
+std::string library_name(ByteView code);
 
 }  // namespace keyferry
