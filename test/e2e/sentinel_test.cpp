@@ -38,8 +38,8 @@ struct Group {
 
   Group() {
     for (int i = 0; i < 2; ++i) {
-      servers.push_back(source_server(
-          {"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "600"}));
+      servers.push_back(
+          source_server({"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "600"}));
     }
     servers[1].command({"REPLICAOF", servers[0].host(), std::to_string(servers[0].port())});
     EXPECT_TRUE(wait_for(Millis{20000}, [this] {
