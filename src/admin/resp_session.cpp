@@ -8,17 +8,12 @@
 #include "keyferry/admin/token.hpp"
 #include "keyferry/resp/command_parser.hpp"
 #include "keyferry/resp/resp.hpp"
+#include "keyferry/resp/word.hpp"
 
 namespace keyferry {
 namespace {
 
 constexpr ByteView not_a_server = "-ERR keyferry is not a server\r\n";
-
-bool is_same_word(ByteView given, ByteView upper) {
-  return std::equal(given.begin(), given.end(), upper.begin(), upper.end(), [](char a, char b) {
-    return (a >= 'a' && a <= 'z' ? static_cast<char>(a - 'a' + 'A') : a) == b;
-  });
-}
 
 void append_integer(Bytes& out, std::int64_t value) {
   fmt::format_to(std::back_inserter(out), ":{}\r\n", value);
@@ -78,7 +73,7 @@ bool RespSession::feed(ByteView bytes, const Status& status, Bytes& out) {
 
 void RespSession::answer(const Status& status, Bytes& out) {
   for (const Row& row : rows) {
-    if (!is_same_word(args_[0], row.name)) continue;
+    if (!is_word(args_[0], row.name)) continue;
     if (args_.size() < row.min_args) {
       out += "-ERR wrong number of arguments\r\n";
       return;
@@ -134,7 +129,7 @@ void RespSession::subscribe(const Status&, Bytes& out) {
 }
 
 void RespSession::client(const Status&, Bytes& out) {
-  out += is_same_word(args_[1], "SETNAME") ? ByteView("+OK\r\n") : not_a_server;
+  out += is_word(args_[1], "SETNAME") ? ByteView("+OK\r\n") : not_a_server;
 }
 
 // AUTH token, or AUTH user token: the user does not matter.

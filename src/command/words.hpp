@@ -5,18 +5,9 @@
 
 #include "keyferry/base/bytes.hpp"
 #include "keyferry/base/number.hpp"
+#include "keyferry/resp/word.hpp"
 
 namespace keyferry {
-
-// `arg` is `word` (upper case) in any letter case.
-inline bool is_word(ByteView arg, ByteView word) {
-  if (arg.size() != word.size()) return false;
-  for (std::size_t i = 0; i < arg.size(); ++i) {
-    const char c = arg[i] >= 'a' && arg[i] <= 'z' ? static_cast<char>(arg[i] - 'a' + 'A') : arg[i];
-    if (c != word[i]) return false;
-  }
-  return true;
-}
 
 inline bool is_one_of(ByteView arg, std::span<const ByteView> words) {
   for (ByteView word : words) {

@@ -4,14 +4,10 @@
 #include <utility>
 
 #include "keyferry/base/checksum.hpp"
+#include "keyferry/resp/word.hpp"
 
 namespace keyferry {
 namespace {
-
-bool is_word(ByteView arg, ByteView upper) {
-  return std::equal(arg.begin(), arg.end(), upper.begin(), upper.end(),
-                    [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 32 : a) == b; });
-}
 
 constexpr char unnamed = '?';  // in no name
 

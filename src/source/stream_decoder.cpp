@@ -1,22 +1,13 @@
 #include "keyferry/source/stream_decoder.hpp"
 
-#include <algorithm>
-
 #include <fmt/core.h>
 
 #include "keyferry/base/error.hpp"
 #include "keyferry/base/number.hpp"
 #include "keyferry/resp/command_parser.hpp"
+#include "keyferry/resp/word.hpp"
 
 namespace keyferry {
-namespace {
-
-bool same_word(ByteView arg, std::string_view upper) {
-  return std::equal(arg.begin(), arg.end(), upper.begin(), upper.end(),
-                    [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b; });
-}
-
-}  // namespace
 
 void StreamDecoder::start(Offset offset, std::int32_t db) {
   window_.clear();
@@ -131,7 +122,7 @@ Error StreamDecoder::accept(ByteView wire) {
         const ByteView text = arg_count == 2 ? batch_->args[args_before_ + 1] : ByteView();
         if (!read_number(text, db_) || db_ < 0) return fail("SELECT without a database");
       } else if (info->name == "REPLCONF" && arg_count > 1 &&
-                 same_word(batch_->args[args_before_ + 1], "GETACK")) {
+                 is_word(batch_->args[args_before_ + 1], "GETACK")) {
         getack_ = true;
         getack_end_ = offset_;
       }

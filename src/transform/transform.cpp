@@ -8,6 +8,7 @@
 #include "keyferry/config/secret.hpp"
 #include "keyferry/resp/command_parser.hpp"
 #include "keyferry/resp/resp.hpp"
+#include "keyferry/resp/word.hpp"
 #include "keyferry/transform/script.hpp"
 #include "keyferry/transform/ttl.hpp"
 
@@ -20,11 +21,6 @@ constexpr ByteView exec_wire = "*1\r\n$4\r\nEXEC\r\n";
 
 bool read_db(ByteView text, std::int32_t& out) {
   return read_number(text, out) && out >= 0;
-}
-
-bool is_word(ByteView arg, ByteView upper) {
-  return std::equal(arg.begin(), arg.end(), upper.begin(), upper.end(),
-                    [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b; });
 }
 
 // SORT finds further keys by patterns, which no table of positions tells.

@@ -3,17 +3,13 @@
 #include <algorithm>
 
 #include "keyferry/base/number.hpp"
+#include "keyferry/resp/word.hpp"
 
 namespace keyferry {
 namespace {
 
 using Args = std::vector<ByteView>;
 using Texts = std::deque<Bytes>;
-
-bool is_word(ByteView arg, ByteView upper) {
-  return std::equal(arg.begin(), arg.end(), upper.begin(), upper.end(),
-                    [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b; });
-}
 
 // How a command writes a time.
 struct Form {
