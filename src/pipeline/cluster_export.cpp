@@ -107,9 +107,9 @@ Task<Error> ClusterExport::read_snapshots() {
     begin_anew("slots moved, or masters changed, while the snapshots were read");
     co_return Error();
   }
-  co_await take_turn();
+  co_await turn_.take();
   error = co_await sink_.end_snapshot();
-  give_turn();
+  turn_.give();
   if (error) co_return error;
   log_info("the snapshots of all shards are written: shards={} file={}", shards_.size(),
            options_.target.uri.path);
@@ -145,17 +145,6 @@ Task<Error> ClusterExport::await_streams(Shard& shard) {
   co_return Error();
 }
 
-Task<void> ClusterExport::take_turn() {
-  while (turn_.is_taken)
-    co_await turn_.changed.wait();
-  turn_.is_taken = true;
-}
-
-void ClusterExport::give_turn() {
-  turn_.is_taken = false;
-  turn_.changed.notify();
-}
-
 // Brings what was taken to disk, now and then.
 Task<Error> ClusterExport::sync() {
   const std::int64_t interval = options_.target_file_fsync_interval_ms;
@@ -163,7 +152,7 @@ Task<Error> ClusterExport::sync() {
   while (!round_over_) {
     co_await step_.wait_for(Millis(std::clamp<std::int64_t>(interval, 20, write_interval_ms)));
     if (round_over_ || !is_streaming_) continue;
-    co_await take_turn();
+    co_await turn_.take();
     Error error;
     if (elapsed_ms(synced, Clock::now()) >= interval) {
       synced = Clock::now();
@@ -171,10 +160,10 @@ Task<Error> ClusterExport::sync() {
     } else {
       error = co_await sink_.write();
     }
-    give_turn();
+    turn_.give();
     if (error) co_return error;
     for (const auto& shard : shards_) {
-      if (shard->has_begun && !shard->has_ended) shard->link->note_written();
+      if (shard->link && !shard->has_ended) shard->link->note_written();
     }
   }
   co_return Error();
@@ -244,7 +233,7 @@ void ClusterExport::settle_end() {
   if (round_over_ || !is_streaming_) return;
   bool any_goal = false;
   for (const auto& shard : shards_) {
-    if (shard->has_begun && !shard->has_ended) return;
+    if (shard->link && !shard->has_ended) return;
     any_goal = any_goal || (shard->link && shard->link->reached_goal());
   }
   reached_goal_ = any_goal && !stopping_;
@@ -254,7 +243,7 @@ void ClusterExport::settle_end() {
 void ClusterExport::end_round() {
   if (std::exchange(round_over_, true)) return;
   for (const auto& shard : shards_) {
-    if (shard->has_begun && !shard->has_ended) shard->link->leave();
+    if (shard->link && !shard->has_ended) shard->link->leave();
   }
   step_.notify();
   look_.notify();
@@ -284,7 +273,7 @@ void ClusterExport::drain() {
   draining_ = true;
   paused_ = false;
   for (const auto& shard : shards_) {
-    if (shard->has_begun) shard->link->drain();
+    if (shard->link) shard->link->drain();
   }
 }
 
@@ -298,14 +287,14 @@ void ClusterExport::abort() {
 void ClusterExport::pause() {
   paused_ = true;
   for (const auto& shard : shards_) {
-    if (shard->has_begun) shard->link->pause();
+    if (shard->link) shard->link->pause();
   }
 }
 
 void ClusterExport::resume() {
   paused_ = false;
   for (const auto& shard : shards_) {
-    if (shard->has_begun) shard->link->resume();
+    if (shard->link) shard->link->resume();
   }
 }
 
@@ -326,7 +315,7 @@ Task<Error> ClusterExport::report() {
 void ClusterExport::publish(TimePoint now) {
   std::vector<Status> all;
   for (const auto& shard : shards_) {
-    if (shard->has_begun) all.push_back(*shard->board.read());
+    if (shard->link) all.push_back(*shard->board.read());
   }
   const bool has_all = !shards_.empty() && all.size() == shards_.size();
   const auto status = std::make_shared<Status>(sum_of(std::move(all)));

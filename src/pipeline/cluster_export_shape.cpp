@@ -140,7 +140,6 @@ void ClusterExport::begin_shard(Shard& shard) {
            to_string(shard.master), shard.role.slots.count());
   shard.link = std::make_unique<Export>(executor_, shard.options, shard.board, &shard.role);
   shard.link->announced_port = announced_port;
-  shard.has_begun = true;
   if (paused_) shard.link->pause();
   if (draining_) shard.link->drain();
   round_->spawn(run_shard(shard));
@@ -227,7 +226,7 @@ void ClusterExport::move_shard(Shard& shard, const ClusterShard& seen) {
   shard.master = seen.master;
   shard.doubted_at.reset();
   shard.options.source.uri.hosts.assign(1, HostPort{seen.master.host, seen.master.port});
-  if (shard.has_begun) shard.link->reconnect_source();
+  if (shard.link) shard.link->reconnect_source();
 }
 
 // What is no master any more may be a replica of any: its stream means nothing now.

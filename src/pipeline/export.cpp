@@ -121,17 +121,6 @@ Task<Error> Export::follow_source() {
   co_return Error();
 }
 
-Task<void> Export::take_turn() {
-  while (turn_.is_taken)
-    co_await turn_.changed.wait();
-  turn_.is_taken = true;
-}
-
-void Export::give_turn() {
-  turn_.is_taken = false;
-  turn_.changed.notify();
-}
-
 Task<Error> Export::decode() {
   while (true) {
     auto item = co_await intake_.pop();
@@ -143,10 +132,10 @@ Task<Error> Export::decode() {
       co_await resumed_.wait();
       is_decoding_ = true;
     }
-    co_await take_turn();
+    co_await turn_.take();
     Error error = co_await take_item(*item);
     if (!error && sink_.is_full()) error = co_await sink_.write();
-    give_turn();
+    turn_.give();
     is_decoding_ = false;
     on_progress();
     if (!error) continue;
@@ -356,7 +345,7 @@ Task<Error> Export::sync() {
   while (!finished_) {
     co_await halt_.wait_for(Millis(std::clamp<std::int64_t>(interval, 20, write_interval_ms)));
     if (finished_ || !in_stream_) continue;
-    co_await take_turn();
+    co_await turn_.take();
     Error error;
     if (finished_) {
       // The end has synced it.
@@ -366,7 +355,7 @@ Task<Error> Export::sync() {
     } else {
       error = co_await sink_.write();
     }
-    give_turn();
+    turn_.give();
     if (error) co_return error;
     on_progress();
   }
@@ -437,7 +426,7 @@ Task<Error> Export::drain_received() {
   while (!finished_ && (!intake_.is_idle() || is_decoding_ || !held_.empty()))
     co_await halt_.wait_for(Millis(5));
   if (finished_) co_return Error();
-  co_await take_turn();
+  co_await turn_.take();
   Error error;
   if (in_snapshot_) {
     log_warn("stopped inside the snapshot: the file is incomplete");
@@ -446,7 +435,7 @@ Task<Error> Export::drain_received() {
     error = co_await sink_.sync();
   }
   if (!error && role_ == nullptr && (in_snapshot_ || in_stream_)) error = co_await sink_.finish();
-  give_turn();
+  turn_.give();
   on_progress();
   psync_.ack_now();
   co_await sleep_for(Millis(10));  // lets the last ACK out

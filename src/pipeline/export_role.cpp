@@ -4,6 +4,7 @@
 #include "keyferry/base/log.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/pipeline/export.hpp"
+#include "keyferry/resp/word.hpp"
 
 namespace keyferry {
 namespace {
@@ -19,10 +20,7 @@ bool is_removal(const CommandInfo* info) {
 
 // Of functions, what cannot be told to be the same as another shard's.
 bool is_function_restore(const CommandInfo& info, std::span<const ByteView> args) {
-  constexpr ByteView upper = "RESTORE";
-  if (info.name != "FUNCTION" || args.size() < 2) return false;
-  return std::equal(args[1].begin(), args[1].end(), upper.begin(), upper.end(),
-                    [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 32 : a) == b; });
+  return info.name == "FUNCTION" && args.size() > 1 && is_word(args[1], "RESTORE");
 }
 
 }  // namespace
@@ -103,9 +101,9 @@ Task<Error> Export::hold_back(Batch& batch) {
   while (held_.bytes() > held_max_bytes && !finished_) {
     if (elapsed_ms(begin, Clock::now()) > held_max_ms)
       co_return begin_anew("a slot moves, and too much waits for its former master");
-    give_turn();
+    turn_.give();
     co_await halt_.wait_for(Millis(5));
-    co_await take_turn();
+    co_await turn_.take();
     if (paused_) begin = Clock::now();  // so are the others
   }
   co_return Error();
@@ -119,10 +117,10 @@ Task<Error> Export::release(Slot slot) {
     if (finished_) break;
     // What is held back now would follow what never comes.
     if (error) co_return error;
-    co_await take_turn();
+    co_await turn_.take();
     batch->end = feed_.taken;
     error = take_batch(*batch);
-    give_turn();
+    turn_.give();
     if (error) co_return error;
     if (held_.release(slot)) break;
   }
@@ -152,9 +150,9 @@ Task<Error> Export::end_part() {
   if (role_ == nullptr) co_return co_await sink_.end_snapshot();
   if (foreign_keys_ > 0)
     log_warn("keys of slots that are not the master's were left out: {}", foreign_keys_);
-  give_turn();
+  turn_.give();
   Error error = co_await role_->snapshot_done();
-  co_await take_turn();
+  co_await turn_.take();
   co_return error;
 }
 

@@ -44,8 +44,7 @@ class ClusterExport {
     StatusBoard board;
     ExportRole role;
     Endpoint master;
-    std::unique_ptr<Export> link;
-    bool has_begun = false;
+    std::unique_ptr<Export> link;  // none while its snapshot waits for those before
     bool has_snapshot = false;
     bool has_ended = false;
     int missed = 0;                       // views in a row that did not have it
@@ -63,8 +62,6 @@ class ClusterExport {
   Task<Error> sync();
   Error judge_end() const;
   Task<Error> judge_moves();
-  Task<void> take_turn();
-  void give_turn();
   void settle_end();
   void end_round();
   void begin_anew(const std::string& why);

@@ -85,8 +85,6 @@ class Export {
   Error begin_file();
   Error end_files();
   Task<Error> sync();
-  Task<void> take_turn();
-  void give_turn();
   void on_progress();
   void check_goal(TimePoint now);
   void finish_received();

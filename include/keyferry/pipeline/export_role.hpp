@@ -15,10 +15,23 @@
 namespace keyferry {
 
 // The sink is written to by one at a time.
-struct FileTurn {
-  explicit FileTurn(const asio::any_io_executor& executor) : changed(executor) {}
-  Signal changed;
-  bool is_taken = false;
+class FileTurn {
+ public:
+  explicit FileTurn(const asio::any_io_executor& executor) : changed_(executor) {}
+
+  Task<void> take() {
+    while (is_taken_)
+      co_await changed_.wait();
+    is_taken_ = true;
+  }
+  void give() {
+    is_taken_ = false;
+    changed_.notify();
+  }
+
+ private:
+  Signal changed_;
+  bool is_taken_ = false;
 };
 
 struct ExportRole {
