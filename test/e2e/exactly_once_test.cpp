@@ -62,6 +62,28 @@ TEST(ExactlyOnce, ABrokenTargetConnectionRepeatsNothing) {
   EXPECT_GT(proxy.cuts(), 9u);
 }
 
+// Replies are late, so that those of executed transactions are lost with each connection.
+TEST(ExactlyOnce, LostRepliesRepeatNothing) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  FaultProxy proxy(target.host(), target.port());
+  const LiveOptions live = busy(43);
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), proxy.uri(), quick_lease);
+  wait_streaming(link);
+  LiveWriter writer(source, live);
+  proxy.delay(Direction::to_client, Millis{50});
+  for (int i = 0; i < 6; ++i) {
+    std::this_thread::sleep_for(Millis{400});
+    proxy.cut();
+  }
+  proxy.delay(Direction::to_client, Millis{0});
+  writer.stop();
+
+  expect_equal_after_drain(source, target, link);
+}
+
 TEST(ExactlyOnce, FlushesAndSwapsKeepTheRecord) {
   RedisServer source = source_server();
   RedisServer target = source_server();

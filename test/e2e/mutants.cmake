@@ -29,7 +29,7 @@ function(keyferry_mutant name)
 endfunction()
 
 keyferry_mutant(skip
-  TEST ExactlyOnce.ABrokenTargetConnectionRepeatsNothing
+  TEST ExactlyOnce.LostRepliesRepeatNothing
   EDITS sink/serial_lane.cpp "if (unit.end > found->offset)" "if (unit.end > 0)")
 keyferry_mutant(transaction  # the record of one transaction is written with the next
   TEST ExactlyOnce.KillNineLosesAndRepeatsNothing
