@@ -71,6 +71,7 @@ json::object shard(const Status& status) {
   return json::object{{"source", status.source},
                       {"replid", status.replid},
                       {"phase", to_string(status.phase)},
+                      {"waits_for_turn", status.waits_for_turn},
                       {"lag", lag(status)},
                       {"lanes", lanes(status)}};
 }

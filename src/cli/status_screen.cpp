@@ -139,8 +139,11 @@ void shards(const json::value& status, Screen& out) {
   const json::array* all = field(status, "shards").if_array();
   if (all == nullptr) return;
   for (const json::value& shard : *all) {
-    out.line("source", "{}  {}  replid {}", text(field(shard, "source")),
-             text(field(shard, "phase")), text(field(shard, "replid")));
+    const json::value& waits = field(shard, "waits_for_turn");
+    out.line("source", "{}  {}{}  replid {}", text(field(shard, "source")),
+             text(field(shard, "phase")),
+             waits.is_bool() && waits.get_bool() ? ", waits for its turn" : "",
+             text(field(shard, "replid")));
     struct Sum {
       std::uint64_t lanes = 0, queued = 0, in_flight = 0;
     };

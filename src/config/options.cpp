@@ -101,6 +101,11 @@ void add_source(Table& table) {
   table.push_back(boolean(
       "source.prefer_replica", [](Options& o) -> bool& { return o.source_prefer_replica; },
       "Read a cluster from a replica of each master, where there is one."));
+  table.push_back(integer_option(
+      "source.max_parallel_snapshots",
+      [](Options& o) -> std::int64_t& { return o.source_max_parallel_snapshots; }, {0, 1000},
+      "full syncs, 0 = no limit",
+      "Of a cluster: how many nodes of one host make a snapshot for us at the same time."));
   const auto check_shard = [](const std::string& text) -> std::string {
     return text.empty() || parse_shard(text) ? ""
                                              : "is not like 0/3: our number, from 0, and how many";

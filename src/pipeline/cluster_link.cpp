@@ -24,6 +24,7 @@ ClusterLink::ClusterLink(const asio::any_io_executor& executor, const Options& o
       board_(board),
       source_(executor, options.source),
       target_(executor, options.target),
+      turns_(options.source_max_parallel_snapshots),
       comparison_(executor, options),
       scope_(executor),
       halt_(executor),

@@ -139,6 +139,8 @@ void ClusterLink::start_shard(std::size_t entry, const ClusterShard& seen) {
     return leaving_;
   };
   one.role.may_full_sync = [this, &one] { return may_full_sync(one); };
+  one.role.turn.take = [this, &one](const std::string& host) { return take_turn(one, host); };
+  one.role.turn.give_back = [this, entry] { turns_.give_back(entry); };
   one.role.wait_for_others = [this, &one](ShardSlots slots, TimePoint since) {
     return wait_for_others(one, slots, since);
   };
@@ -219,6 +221,14 @@ bool ClusterLink::may_full_sync(Shard& shard) {
   look_wanted_ = true;
   look_.notify();
   return false;
+}
+
+// Whom another shard waits for goes first: that one may hold the turn meanwhile.
+bool ClusterLink::take_turn(const Shard& shard, const std::string& host) {
+  const bool is_awaited = std::any_of(shards_.begin(), shards_.end(), [&shard](const auto& other) {
+    return other->waits_for == &shard;
+  });
+  return turns_.take(shard.entry, host, is_awaited);
 }
 
 Task<Error> ClusterLink::save_table() {

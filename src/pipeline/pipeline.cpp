@@ -119,6 +119,7 @@ Task<Error> Pipeline::open_ends() {
   if (role != nullptr) {
     sink_.shared = &role->target;
     psync_.place = [this] { return role->replica; };
+    psync_.turn = role->turn;
     psync_.may_full_sync = [this] { return source_.full_syncs == 0 || role->may_full_sync(); };
   }
   if (file_) co_return co_await open_files();

@@ -80,6 +80,7 @@ void Pipeline::publish(TimePoint now) {
   s.source = shown_host(options_.source.uri);
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
+  s.waits_for_turn = source_.waits_for_turn;
   s.is_streaming = in_stream_;
   if (file_) show_file_progress(*file_, s);
   s.cutover = cutover_;

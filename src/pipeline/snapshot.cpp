@@ -208,6 +208,7 @@ Task<Error> Pipeline::end_snapshot(TimePoint now) {
         fmt::format("snapshot: {} bytes were announced, it ends after {}", *frame.length, bytes));
   }
   source_.snapshot_wire_bytes = bytes + frame.mark.size();
+  if (psync_.turn.give_back) psync_.turn.give_back();
   sink_.flush_keys();
   Error error = co_await sink_.idle();
   if (!error && options_.snapshot_mirror) error = co_await sink_.remove_leftovers();

@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t smallest_read_bytes = 16 * 1024;
 constexpr Millis ack_interval{1000};
 constexpr Millis turn_pause{20};
+constexpr Millis full_sync_turn_poll{20};
 // While the snapshot comes: its end may lie in the spool, and every ACK that could start the stream
 // counts.
 constexpr Millis snapshot_ack_interval{200};
@@ -68,7 +69,11 @@ Task<Error> Psync::read_all() {
   int broken_snapshots = 0;
   while (!stopping_) {
     turned_ = false;
-    Error error = co_await follow_once();
+    const bool has_waited = co_await wait_for_turn();
+    if (has_waited) healthy = Clock::now();
+    Error error;
+    if (!stopping_ && !turned_) error = co_await follow_once();
+    if (turn.give_back) turn.give_back();
     connection_.close();
     acks_on_ = false;
     if (stopping_) break;
@@ -105,11 +110,31 @@ Task<Error> Psync::read_all() {
   co_return Error();
 }
 
+bool Psync::needs_turn() const {
+  return turn_wanted_ || state_.replid.empty() || !state_.received_offset();
+}
+
+// True when there was something to wait for. The end of a snapshot that is still being decoded may
+// make a full sync unnecessary meanwhile.
+Task<bool> Psync::wait_for_turn() {
+  if (!turn.take) co_return false;
+  while (!stopping_ && !turned_ && needs_turn() && !turn.take(host().host)) {
+    if (!std::exchange(state_.waits_for_turn, true))
+      log_info("waiting for its turn: source={}", redacted(options_.uri));
+    co_await halt_.wait_for(full_sync_turn_poll);
+  }
+  co_return std::exchange(state_.waits_for_turn, false);
+}
+
+HostPort Psync::host() const {
+  const HostPort first = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
+  return place ? place().value_or(first) : first;
+}
+
 // One connection: connect, greet, sync, receive until it breaks.
 Task<Error> Psync::follow_once() {
-  HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
-  if (place) host = place().value_or(host);
-  Error error = co_await connection_.open(options_, host, "source");
+  const HostPort from = host();
+  Error error = co_await connection_.open(options_, from, "source");
   state_.handshaking = !error;
   if (!error) error = co_await greet();
   if (!error) error = co_await request_sync();
@@ -157,10 +182,16 @@ Task<Error> Psync::request_sync() {
       case PsyncAnswer::Kind::full_sync:
         if (may_full_sync && !may_full_sync())
           co_return Error(Errc::unreachable, "may not be the master any more");
+        if (turn.take && !turn.take(host().host)) {
+          turn_wanted_ = turned_ = true;
+          co_return Error(Errc::cancelled, "has to wait for its turn");
+        }
         co_return co_await begin_full_sync(std::move(answer.position));
       case PsyncAnswer::Kind::go_on:
         if (!resume)
           co_return Error(Errc::corrupt, "CONTINUE in answer to a request for a full sync");
+        turn_wanted_ = false;
+        if (turn.give_back) turn.give_back();
         if (!answer.position.replid.empty()) state_.replid = answer.position.replid;
         if (on_history) on_history(state_.replid);
         log_info("source continues the stream: replid={} offset={}", state_.replid, resume->offset);
@@ -201,7 +232,7 @@ Task<Error> Psync::begin_full_sync(ReplicationPosition position) {
   state_.snapshot_wire_bytes.reset();
   state_.ack_offset = 0;
   ++state_.full_syncs;
-  begins_elsewhere_ = false;
+  begins_elsewhere_ = turn_wanted_ = false;
   state_.link_up = state_.ever_linked = acks_on_ = true;
   Intake::FullSync full_sync;
   full_sync.position = std::move(position);
@@ -308,7 +339,7 @@ void Psync::follow_from(const ReplicationPosition& position) {
   state_.full_sync_offset = position.offset;
   state_.wire_bytes = 0;
   state_.snapshot_wire_bytes = 0;
-  begins_elsewhere_ = false;
+  begins_elsewhere_ = turn_wanted_ = false;
   turned_ = true;
   connection_.close();
   halt_.notify();

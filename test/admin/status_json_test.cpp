@@ -62,7 +62,7 @@ TEST(StatusJson, HasTheFieldsOfTheInterface) {
             "transactions_split,suspect_keys,healed_keys,dead_letters");
   EXPECT_EQ(members(document.at("memory")), "used_bytes,max_bytes");
   EXPECT_EQ(members(document.at("spool")), "used_bytes,max_bytes");
-  EXPECT_EQ(members(document.at("shards").at(0)), "source,replid,phase,lag,lanes");
+  EXPECT_EQ(members(document.at("shards").at(0)), "source,replid,phase,waits_for_turn,lag,lanes");
 }
 
 TEST(StatusJson, ShowsUnknownValuesAsNull) {

@@ -64,6 +64,7 @@ const std::vector<Change>& changes() {
       {"source.psync_command", "SYNCHRONISE"},
       {"source.mode", "scan"},
       {"source.prefer_replica", "true"},
+      {"source.max_parallel_snapshots", "2"},
       {"source.shards", "1/3"},
       {"source.scan.count", "77"},
       {"source.scan.enable_notifications", "true"},

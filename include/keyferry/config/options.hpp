@@ -67,6 +67,7 @@ struct Options {
   std::string source_aof_until;  // parse_time() reads it; "" = to the end
   SourceMode source_mode = SourceMode::automatic;
   bool source_prefer_replica = false;
+  std::int64_t source_max_parallel_snapshots = 0;  // 0: no limit
   std::int64_t source_scan_count = 1000;
   bool source_scan_enable_notifications = false;
   ScanProbe source_scan_probe = ScanProbe::automatic;

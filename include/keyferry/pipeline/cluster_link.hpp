@@ -14,6 +14,7 @@
 
 #include "keyferry/pipeline/comparison.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
+#include "keyferry/pipeline/snapshot_turns.hpp"
 #include "keyferry/pipeline/source_cluster.hpp"
 
 namespace keyferry {
@@ -89,6 +90,7 @@ class ClusterLink {
   bool place_stream(Shard& shard, const ClusterShard& seen) const;
   void miss_shards(const std::vector<bool>& is_seen);
   bool may_full_sync(Shard& shard);
+  bool take_turn(const Shard& shard, const std::string& host);
   Task<Error> save_table();
   void share_out();
   std::size_t entry_of(const ClusterShard& seen) const;
@@ -124,6 +126,7 @@ class ClusterLink {
   TargetNodes target_;
   std::unique_ptr<Claim> claim_;  // exactly once only: on the link as a whole, and its table
   ShardTable table_;
+  SnapshotTurns turns_;
   ShardSlots healing_;         // of the doubtful ones: their keys have been made suspect
   std::uint64_t touches_ = 0;  // grows when a shard writes to a slot that is not its own
   std::vector<std::unique_ptr<Shard>> shards_;

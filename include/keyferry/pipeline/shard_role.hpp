@@ -11,6 +11,7 @@
 #include "keyferry/config/uri.hpp"
 #include "keyferry/net/task.hpp"
 #include "keyferry/sink/shared_target.hpp"
+#include "keyferry/source/psync.hpp"
 
 namespace keyferry {
 
@@ -25,6 +26,8 @@ struct ShardRole {
   std::function<bool()> may_end;
   // Whether the node that offers a full sync is the shard's master.
   std::function<bool()> may_full_sync;
+  // Full syncs of the shards wait for each other.
+  FullSyncTurn turn;
   // Returns when all that the other shards wrote to these slots before `since` is at the target and
   // recorded there. Errc::cancelled: that will not come any more.
   std::function<Task<Error>(ShardSlots slots, TimePoint since)> wait_for_others;

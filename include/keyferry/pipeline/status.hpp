@@ -148,7 +148,8 @@ struct Status {
   std::string source;  // host:port
   std::string replid;
   bool source_link_up = false;
-  bool is_streaming = false;  // the snapshot is behind us
+  bool waits_for_turn = false;  // of a shard: others' full syncs come first
+  bool is_streaming = false;    // the snapshot is behind us
   std::vector<LaneStatus> lanes;
   std::optional<std::string> last_error;
   std::vector<std::string> last_dead_letters;  // in words, the newest last

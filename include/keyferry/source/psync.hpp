@@ -17,8 +17,9 @@ struct PsyncState {
   bool link_up = false;
   bool ever_linked = false;
   bool handshaking = false;
-  bool is_forbidden = false;  // the source has no PSYNC, or not for us
-  std::string replid;         // of the history being read; changes with a +CONTINUE after failover
+  bool is_forbidden = false;    // the source has no PSYNC, or not for us
+  bool waits_for_turn = false;  // others' full syncs come first
+  std::string replid;  // of the history being read; changes with a +CONTINUE after failover
   Offset full_sync_offset = 0;  // where the current full sync's stream starts
   std::uint64_t wire_bytes =
       0;  // payload bytes of the current full sync received, snapshot and stream
@@ -33,6 +34,13 @@ struct PsyncState {
 
   // Offset of the last stream byte received; nullopt while it is unknown where the snapshot ends.
   std::optional<Offset> received_offset() const;
+};
+
+// Where full syncs of several links have to wait for each other.
+struct FullSyncTurn {
+  // May be asked for now from this host; asked again and again until it may.
+  std::function<bool(const std::string& host)> take;
+  std::function<void()> give_back;  // also when none was taken
 };
 
 class Psync {
@@ -50,6 +58,9 @@ class Psync {
   // May be empty: whether a full sync may come from whom we are connected to. If not, the link is
   // broken off and tried again.
   std::function<bool()> may_full_sync;
+  // May be empty. Held from before a full sync is asked for until the link breaks; whoever finds
+  // the end of the snapshot gives it back earlier.
+  FullSyncTurn turn;
   // What the source holds back for us; asked when memory is full.
   std::function<SourcePressure()> pressure;
 
@@ -75,6 +86,9 @@ class Psync {
 
  private:
   Task<Error> read_all();
+  bool needs_turn() const;
+  Task<bool> wait_for_turn();
+  HostPort host() const;
   Task<Error> follow_once();
   Task<Error> greet();
   Task<Error> request_sync();
@@ -96,6 +110,7 @@ class Psync {
   bool reading_ = true;
   bool acks_on_ = false;
   bool turned_ = false;            // another stream is wanted than the one this connection brings
+  bool turn_wanted_ = false;       // the source cannot go on where we are
   bool begins_elsewhere_ = false;  // the next stream does not follow what was received last
   std::optional<TimePoint> reading_since_;  // set while a read is waiting for the source
 };
