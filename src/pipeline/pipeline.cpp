@@ -94,7 +94,11 @@ Task<Error> Pipeline::run() {
   };
 
   sink_.on_lost = [this](std::optional<Record> found) { on_lost(std::move(found)); };
-  sink_.can_heal = sink_.is_exactly_once() && !file_;
+  // What a transaction touched is known by the target's names only, at least once.
+  const bool renames = transform_.remap().maps_keys() || transform_.remap().maps_databases() ||
+                       transform_.has_script();
+  sink_.can_heal = !file_ && (sink_.is_exactly_once() || !renames);
+  sink_.runs_across = file_.has_value();
   if (const auto record = sink_.resumable()) resume_at(*record);
 
   scope_.on_error([this](const Error& first) { finish(first); });
@@ -335,8 +339,9 @@ Task<Error> Pipeline::drain_received() {
       if (file_) give_up_suspects();
       // What the source goes on writing cannot be healed any more: a start finds it again.
       const bool leaves_suspects = elapsed_ms(begin, Clock::now()) > heal_in_drain_ms;
-      if (sink_.is_idle() && (leaves_suspects || sink_.suspects().empty())) sink_.checkpoint();
-      if (sink_.is_idle() && (in_snapshot_ || sink_.is_recorded())) break;
+      const bool is_healed = leaves_suspects || sink_.suspects().empty();
+      if (sink_.is_idle() && is_healed) sink_.checkpoint();
+      if (sink_.is_idle() && is_healed && (in_snapshot_ || sink_.is_recorded())) break;
       if (sink_.is_idle() && leaves_suspects && sink_.is_recorded_but_suspects()) break;
     }
     if (elapsed_ms(begin, Clock::now()) > options_.stop_shutdown_grace_s * 1000) {

@@ -6,18 +6,9 @@
 #include "keyferry/command/written_keys.hpp"
 #include "keyferry/resp/command_parser.hpp"
 #include "keyferry/resp/resp.hpp"
-#include "keyferry/sink/redis_sink.hpp"
+#include "plan.hpp"
 
 namespace keyferry {
-
-struct RedisSink::Plan {
-  std::shared_ptr<Cargo> cargo;
-  Watermark::Ticket ticket = 0;
-  TimePoint received{};
-  Offset end = 0;           // of the ticket
-  std::uint64_t units = 0;  // planned since the last dispatch
-};
-
 namespace {
 
 constexpr ByteView multi_wire = "*1\r\n$5\r\nMULTI\r\n";
@@ -89,6 +80,9 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
     if (command.group == GroupMark::none && is_flush_of_a_shard(command)) {
       dispatch(plan);
       error = co_await run_flush_of_a_shard(plan, i);
+    } else if (runs_across && has_to_run_across(*plan.cargo->batch, i, last)) {
+      error = co_await run_group_across(plan, i, last);
+      i = last;
     } else if (command.group == GroupMark::first) {
       error = plan_group(plan, i, last);
       i = last;
@@ -317,7 +311,8 @@ Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>&
         append_command(piece.wires, part.args);
         ++piece.commands;
       }
-    } else {
+    } else if (route.kind != Route::Kind::copy_written ||
+               !leave_to_copies(*plan.cargo->batch, *command)) {
       const bool is_for_all = route.kind == Route::Kind::all_nodes;
       if (Error error =
               refuse_here(plan, *command, is_for_all ? "all_nodes_in_transaction" : route.reason))
@@ -368,14 +363,26 @@ void RedisSink::plan_copies(Plan& plan) {
       suspects_.healed(copy.db, copy.key, copies_->at);  // it has no place in the target
     const ByteView source = plan.cargo->made.emplace_back(make_command({"DEL", copy.key}));
     const Origin* const origin = &plan.cargo->origins.emplace_back(Origin{source, copy.db});
+    const Slot slot = wires.empty() ? Slot(0) : slot_of_wire(wires.front());
+    std::uint32_t replies = 1;
+    const bool is_group = !claim_ && wires.size() > 1;  // sent again as a whole
+    if (is_group) {
+      replies = static_cast<std::uint32_t>(wires.size()) + 2;
+      Bytes group(multi_wire);
+      for (const Bytes& wire : wires)
+        group += wire;
+      wires.assign(1, std::move(group.append(exec_wire)));
+    }
     for (std::size_t i = 0; i < wires.size(); ++i) {
       Unit unit;
       unit.wire = plan.cargo->made.emplace_back(std::move(wires[i]));
       unit.db = db;
       unit.commands = 0;
+      unit.replies = replies;
+      unit.is_group = is_group;
       unit.end = copies_->at;
       unit.origin = origin;
-      if (nodes_.is_cluster()) unit.slot = slot_of_wire(unit.wire);
+      if (nodes_.is_cluster()) unit.slot = is_group ? slot : slot_of_wire(unit.wire);
       unit.is_copy = i + 1 == wires.size();
       unit.joins_next = !unit.is_copy;
       unit.needs_record = cluster_ && wires.size() > 1;  // all of it or nothing

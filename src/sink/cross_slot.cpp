@@ -52,4 +52,31 @@ bool RedisSink::leave_to_copies(const Batch& batch, const Command& command) {
   return true;
 }
 
+void RedisSink::note_healed(const Unit& unit) {
+  std::vector<ByteView> args;
+  parse_command(unit.source_wire(), args);
+  if (args.size() > 1 && suspects_.healed(unit.source_db(), args[1], unit.end))
+    ++stats_.healed_keys;
+}
+
+// At least once: some key is suspect.
+void RedisSink::note_answered(const Unit& unit) {
+  if (unit.is_copy) {
+    note_healed(unit);
+  } else {
+    explains(unit, "");
+  }
+}
+
+// At least once: refused because of a suspect key, which will be mended.
+bool RedisSink::take_explained(const HeldUnit& held, const std::string& error) {
+  if (events_.suspects == nullptr || suspects_.empty() || !explains(held.unit, error)) return false;
+  Answered answered;
+  answered.units = 1;
+  answered.commands = held.unit.commands;
+  answered.bytes = held.unit.wire.size();
+  acknowledge(held.ticket, answered, held.received);
+  return true;
+}
+
 }  // namespace keyferry

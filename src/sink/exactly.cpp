@@ -62,12 +62,7 @@ void RedisSink::bind_serial_events() {
   };
   serial_events_.any_suspect = [this] { return !suspects_.empty(); };
   serial_events_.oldest_suspect = [this] { return suspects_.oldest(); };
-  serial_events_.healed = [this](const Unit& unit) {
-    std::vector<ByteView> args;
-    parse_command(unit.source_wire(), args);
-    if (args.size() > 1 && suspects_.healed(unit.source_db(), args[1], unit.end))
-      ++stats_.healed_keys;
-  };
+  serial_events_.healed = [this](const Unit& unit) { note_healed(unit); };
   serial_events_.refused = [this](HeldUnit held, const std::string& error, bool executed) {
     return give_up_unit(std::move(held), error, executed);
   };
@@ -110,8 +105,14 @@ Task<Error> RedisSink::write_record(Record record) {
 }
 
 Task<Error> RedisSink::begin_generation(const std::string& replid, Offset offset) {
-  if (!claim_) co_return Error();
+  if (!claim_) {
+    copies_.reset();
+    suspects_.clear();
+    co_return Error();
+  }
   discard_stream();
+  crossing_ = Crossing();
+  crossing_known_ = true;
   ++generation_.generation;
   generation_.state = Record::State::loading;
   generation_.owns_target = target_was_empty_;
@@ -191,10 +192,13 @@ void RedisSink::discard_stream() {
 }
 
 void RedisSink::checkpoint() {
-  if (!claim_) return;
   if (suspects_.overflowed()) {
     log_warn("more suspect keys than can be remembered: keys={}", suspects_.size());
-    if (cluster_) {
+    if (!claim_) {
+      suspects_.clear();
+      copies_.reset();
+      if (on_lost) on_lost(std::nullopt);
+    } else if (cluster_) {
       lose_cluster(true);
     } else {
       serial_events_.lost(std::nullopt);
@@ -205,6 +209,10 @@ void RedisSink::checkpoint() {
 }
 
 Task<Error> RedisSink::let_go() {
+  if (claim_ && crossing_done_) {
+    Bytes command = make_command({"DEL", crossing_key()});
+    auto ignored = co_await claim_->ask(std::move(command));
+  }
   if (claim_) co_await claim_->let_go();
   co_return Error();
 }
@@ -219,12 +227,17 @@ void RedisSink::heal(KeyCopies copies) {
 template <class Use>
 void RedisSink::for_each_key_of(const Unit& unit, Use use) const {
   std::vector<ByteView> args;
-  if (parse_command(unit.source_wire(), args).status != CommandParse::Status::command) return;
-  Command command;
-  command.info = find_command(args[0]);
-  const CommandInfo* info = info_of(command, args);
-  if (info == nullptr) return;
-  for_each_key(*info, args, [&](std::size_t at) { use(args[at]); });
+  ByteView rest = unit.source_wire();
+  do {
+    args.clear();
+    const CommandParse parsed = parse_command(rest, args);
+    if (parsed.status != CommandParse::Status::command) return;
+    rest.remove_prefix(parsed.size);
+    Command command;
+    command.info = find_command(args[0]);
+    const CommandInfo* info = info_of(command, args);
+    if (info != nullptr) for_each_key(*info, args, [&](std::size_t at) { use(args[at]); });
+  } while (unit.is_group && !rest.empty());
 }
 
 // Its effect, or that of what came before it, is not what it was at the source: so are its keys. A

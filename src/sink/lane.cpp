@@ -217,6 +217,7 @@ void Lane::finish_unit() {
     ++front_.units;
     front_.commands += unit.commands;
     front_.bytes += unit.wire.size();
+    if (events_.suspects != nullptr && !events_.suspects->empty()) events_.answered(unit);
   };
   if (unit_error_.empty() && frozen_.empty()) {
     answered();

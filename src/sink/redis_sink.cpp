@@ -41,6 +41,7 @@ void RedisSink::bind_events() {
     on_refused(lane, std::move(held), error);
   };
   events_.held = [this](HeldUnit held) { holds_[held.unit.slot].units.push_back(std::move(held)); };
+  events_.answered = [this](const Unit& unit) { note_answered(unit); };
   events_.thawed = [this](Slot slot) { on_thawed(slot); };
   events_.disconnected = [this](Lane& lane, const Error& error) {
     if (stopping_) return;
@@ -64,6 +65,7 @@ Task<Error> RedisSink::open() {
     }
     if (error) co_return error;
   }
+  if (!claim_) events_.suspects = &suspects_;
   error = co_await prepare();
   if (!error) error = co_await learn_modules();
   if (!error) error = co_await enter_import_mode();
@@ -185,6 +187,7 @@ void RedisSink::stop() {
   if (serial_) serial_->stop();
   if (cluster_) cluster_->stop();
   if (claim_) claim_->stop();
+  if (scratch_) scratch_->stop();
   nodes_.close();
   couriers_.close();
   room_.notify();

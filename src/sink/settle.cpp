@@ -114,6 +114,7 @@ void RedisSink::release(Slot slot) {
 void RedisSink::give_up(HeldUnit held, std::string error, std::string_view kind,
                         const std::string& target) {
   if (held.unit.load != Load::none && take_load_refusal(held, error)) return;
+  if (take_explained(held, error)) return;
   auto [at, fresh] = stats_.errors.try_emplace(std::string(kind), 0);
   ++at->second;
   const std::string what = fmt::format("target {} refused {} (database {}): {}", target,
@@ -231,6 +232,7 @@ Task<void> RedisSink::settle_one(Slot slot) {
       answered.units = 1;
       answered.commands = held.unit.commands;
       answered.bytes = held.unit.wire.size();
+      if (events_.suspects != nullptr && !suspects_.empty()) note_answered(held.unit);
       acknowledge(held.ticket, answered, held.received);
       continue;
     }

@@ -19,6 +19,13 @@ class CrossSlotCommands {
   explicit CrossSlotCommands(unsigned seed, int keys = 8, int databases = 1)
       : random_(seed), keys_(keys), databases_(databases) {}
 
+  // None that looks for keys by a pattern.
+  CrossSlotCommands without_patterns() const {
+    CrossSlotCommands out = *this;
+    out.has_patterns_ = false;
+    return out;
+  }
+
   // One command, or MULTI ... EXEC.
   std::vector<Args> next() {
     if (databases_ > 1 && random_() % 8 == 0) return {between_databases()};
@@ -138,6 +145,7 @@ class CrossSlotCommands {
       case 3:
         return {"SORT", a, "ALPHA", "STORE", b};
       case 4:
+        if (!has_patterns_) return {"SORT", a, "BY", "nosort", "STORE", b};
         return {"SORT", a, "BY", "str:*", "ALPHA", "GET", "#", "STORE", b};
       case 5:
         return {"LMPOP", "2", a, b, "LEFT", "COUNT", "2"};
@@ -223,6 +231,7 @@ class CrossSlotCommands {
   std::mt19937 random_;
   int keys_;
   int databases_;
+  bool has_patterns_ = true;
 };
 
 // `count` of them and a few more, in pipelines of 200.

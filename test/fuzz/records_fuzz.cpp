@@ -1,6 +1,7 @@
 // What we read of ourselves from a target: any bytes, no crash; a record that was understood is
 // written and read again as the same.
 #include "fuzz.hpp"
+#include "keyferry/checkpoint/crossing.hpp"
 #include "keyferry/checkpoint/slot_record.hpp"
 
 namespace {
@@ -34,5 +35,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   round_trip(text, parse_record, append_record);
   round_trip(text, parse_node_record, append_node_record);
   round_trip(text, parse_slot_record, append_slot_record);
+  round_trip(text, parse_crossing, append_crossing);
   return 0;
 }

@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "keyferry/checkpoint/suspects.hpp"
 #include "keyferry/checkpoint/watermark.hpp"
 #include "keyferry/config/options.hpp"
 #include "keyferry/net/connection.hpp"
@@ -120,6 +121,10 @@ struct LaneEvents {
   std::function<void(Lane&, const Error&)> disconnected;
   // May be empty. Runs on each fresh connection before anything is written; an error gives it up.
   std::function<Task<Error>(Lane&, Connection&)> greet;
+  // Not null: whose answers may tell more as long as there are any.
+  const Suspects* suspects = nullptr;
+  // A unit was answered without error meanwhile.
+  std::function<void(const Unit&)> answered;
 };
 
 struct LaneStats {

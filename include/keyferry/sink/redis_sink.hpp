@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "keyferry/checkpoint/crossing.hpp"
 #include "keyferry/checkpoint/suspects.hpp"
 #include "keyferry/cluster/redirect.hpp"
 #include "keyferry/command/key_copy.hpp"
@@ -25,6 +26,7 @@
 #include "keyferry/sink/dead_letter.hpp"
 #include "keyferry/sink/lane.hpp"
 #include "keyferry/sink/route.hpp"
+#include "keyferry/sink/scratch_run.hpp"
 #include "keyferry/sink/serial_lane.hpp"
 #include "keyferry/sink/shared_target.hpp"
 #include "keyferry/sink/topology.hpp"
@@ -80,6 +82,8 @@ class RedisSink {
 
   // Suspect keys can be copied from the source.
   bool can_heal = false;
+  // They cannot: commands over several slots of a cluster are carried out on copies of their keys.
+  bool runs_across = false;
 
   // Reaches the target, takes the right to write there, and prepares it (target.before). Nothing
   // runs yet.
@@ -230,6 +234,22 @@ class RedisSink {
   static std::string shown_name(ByteView name);
   bool leave_to_copies(const Batch& batch, const Command& command);
   void suspect(std::int32_t db, ByteView key, Offset behind);
+  void note_healed(const Unit& unit);
+  void note_answered(const Unit& unit);
+  bool take_explained(const HeldUnit& held, const std::string& error);
+  // across.cpp
+  bool must_run_across(const Batch& batch, std::size_t at) const;
+  bool has_to_run_across(const Batch& batch, std::size_t first, std::size_t last) const;
+  Task<Error> run_group_across(Plan& plan, std::size_t first, std::size_t last);
+  Task<Error> run_across(Plan& plan, const Command& command);
+  Task<Error> find_effects(Plan& plan, const Command& command, const ScratchCommand& scratch,
+                           std::vector<Bytes>& wires);
+  void plan_effects(Plan& plan, const Command& command, const std::vector<Bytes>& wires);
+  CrossingStep crossing_step(const ScratchCommand& scratch, Offset end) const;
+  Task<Error> recall_crossing();
+  Task<Error> note_crossing(Offset end, const std::vector<Bytes>& wires);
+  Task<Result<RespValue>> ask_claim(Bytes command);
+  std::string crossing_key() const;
   // copies.cpp
   std::vector<Bytes> copy_wires(const KeyCopy& copy, std::int32_t& db);
   void append_copy(std::vector<Bytes>& out, Bytes wire, std::int32_t db);
@@ -360,6 +380,10 @@ class RedisSink {
   bool stream_void_ = false;   // what comes is of a stream that will begin again elsewhere
   Suspects suspects_;
   std::optional<KeyCopies> copies_;
+  std::unique_ptr<ScratchRun> scratch_;  // made when needed
+  Crossing crossing_;                    // the last one, on a cluster exactly once
+  bool crossing_known_ = false;
+  bool crossing_done_ = false;
   std::set<std::int32_t> known_dbs_{0};
   struct Loading {
     Bytes wires;

@@ -1,0 +1,216 @@
+// Commands over several slots out of an append-only file: there is nobody to copy from, so the
+// cluster carries them out, and ends equal to the server that wrote the file.
+#include "e2e/cross_slot.hpp"
+#include "e2e/start.hpp"
+
+namespace keyferry::test {
+namespace {
+
+// A server that keeps every command in its file.
+RedisServer file_server(std::vector<std::string> more = {}) {
+  std::vector<std::string> args = {
+      "--appendonly",           "yes", "--appendfsync", "no", "--auto-aof-rewrite-percentage", "0",
+      "--aof-use-rdb-preamble", "no"};
+  args.insert(args.end(), more.begin(), more.end());
+  return source_server(args);
+}
+
+std::string file_of(const RedisServer& server) {
+  return "file://" + server.directory() + "/appendonlydir/appendonly.aof.manifest";
+}
+
+std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+    ++count;
+  return count;
+}
+
+void expect_loaded(RedisServer& source, RedisCluster& target, Keyferry& link) {
+  EXPECT_EQ(link.wait_exit(Millis{90000}), 0) << link.output();
+  source.restart();
+  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
+}
+
+// Of ours, in the target.
+std::vector<std::string> notes_in(RedisCluster& target) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (const auto& key : target.node(i).command({"KEYS", "keyferry:*:x*"}).items)
+      out.push_back(key.text);
+    for (const auto& key : target.node(i).command({"KEYS", "keyferry:*:crossing"}).items)
+      out.push_back(key.text);
+  }
+  return out;
+}
+
+void load_random(unsigned seed, int count, const std::vector<std::string>& options) {
+  RedisServer source = file_server();
+  RedisCluster target;
+  CrossSlotCommands commands = CrossSlotCommands(seed).without_patterns();
+  send(source, commands, count);
+  source.stop();
+  Keyferry link(KEYFERRY_BINARY);
+
+  link.run(file_of(source), target.uri(), options);
+
+  expect_loaded(source, target, link);
+  EXPECT_EQ(notes_in(target), std::vector<std::string>());
+  EXPECT_NE(link.output().find("carried out on copies of their keys"), std::string::npos);
+}
+
+TEST(CrossSlotFile, FiftyThousandRandomCommandsEndEqual) {
+  load_random(21, 50000, quick_lease);
+}
+
+TEST(CrossSlotFile, EndEqualAtLeastOnceAsWell) {
+  load_random(22, 10000, {"--set", "delivery.mode=at_least_once"});
+}
+
+TEST(CrossSlotFile, KillNineInBetweenEndsEqual) {
+  RedisServer source = file_server();
+  RedisCluster target;
+  CrossSlotCommands commands = CrossSlotCommands(23).without_patterns();
+  send(source, commands, 10000);
+  source.stop();
+  Keyferry link(KEYFERRY_BINARY);
+  int kills = 0;
+  for (; kills < 12; ++kills) {
+    link.run(file_of(source), target.uri(), quick_lease);
+    if (link.wait_exit(Millis{300 + 67 * kills})) break;
+    link.process().kill9();
+  }
+  EXPECT_GT(kills, 3) << "it was too fast to be killed";
+
+  if (kills == 12) link.run(file_of(source), target.uri(), quick_lease);
+  expect_loaded(source, target, link);
+}
+
+std::string key_at(const RedisCluster& target, std::size_t node, const std::string& prefix) {
+  for (int i = 0;; ++i) {
+    const std::string key = prefix + std::to_string(i);
+    if (target.owner(key_slot(key)) == node) return key;
+  }
+}
+
+// One of the two keys has its new value, the node of the other one takes no writes.
+TEST(CrossSlotFile, AKillBetweenTwoEffectsIsFinishedAndNotDoneAgain) {
+  RedisServer source = file_server();
+  RedisCluster target;
+  const std::string from = key_at(target, 0, "from");
+  const std::string to = key_at(target, 2, "to");
+  RespClient client = source.client();
+  constexpr int count = 4000;
+  for (int i = 0; i < count; ++i)
+    client.append({"RPUSH", from, std::to_string(i)});
+  for (int i = 0; i < count; ++i)
+    client.append({"LMOVE", from, to, "LEFT", "RIGHT"});
+  client.flush();
+  for (int i = 0; i < 2 * count; ++i)
+    client.read();
+  source.stop();
+  Keyferry link(KEYFERRY_BINARY);
+  const auto moved = [&] { return target.node(2).command({"LLEN", to}).integer; };
+  const auto left = [&] { return target.node(0).command({"LLEN", from}).integer; };
+  for (int round = 0; round < 4; ++round) {
+    const std::int64_t before = moved();
+    link.run(file_of(source), target.uri(), quick_lease);
+    ASSERT_TRUE(wait_for(Millis{20000}, [&] { return moved() > before + 100; })) << link.output();
+    target.node(2).command({"CLIENT", "PAUSE", "20000", "WRITE"});
+    const auto is_between = [&] { return left() + moved() == count - 1; };
+    EXPECT_TRUE(wait_for(Millis{5000}, is_between)) << left() << " " << moved();
+    link.process().kill9();
+    target.node(2).command({"CLIENT", "UNPAUSE"});
+  }
+
+  link.run(file_of(source), target.uri(), quick_lease);
+  expect_loaded(source, target, link);
+  EXPECT_EQ(moved(), count);
+  EXPECT_EQ(count_of(link.output(), "another full sync"), 0u);
+}
+
+TEST(CrossSlotFile, SlotsOnTheMoveAndBrokenConnectionsEndEqual) {
+  RedisServer source = file_server();
+  RedisCluster target;
+  CrossSlotCommands commands = CrossSlotCommands(24).without_patterns();
+  send(source, commands, 10000);
+  source.stop();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(file_of(source), target.uri(), quick_lease);
+  for (int i = 0; i < 8; ++i) {
+    for (const char* kind : {"str:", "list:"}) {
+      const int slot = key_slot(kind + std::to_string(i));
+      target.move_slot(slot, (target.owner(slot) + 1) % 3);
+    }
+    target.node(static_cast<std::size_t>(i) % 3).command({"CLIENT", "KILL", "TYPE", "normal"});
+  }
+
+  expect_loaded(source, target, link);
+}
+
+TEST(CrossSlotFile, TimesToLiveTravelAsTheCommandSays) {
+  RedisServer source = file_server();
+  RedisCluster target;
+  RespClient client = source.client();
+  for (const char* key : {"a", "b", "c", "d"})
+    client.must({"SET", key, key, "PX", "5000000"});
+  client.must({"SET", "plain", "1"});
+  client.must({"RENAME", "a", "renamed"});
+  client.must({"COPY", "b", "copied"});
+  client.must({"RENAME", "plain", "c"});
+  client.must({"SADD", "s1", "x"});
+  client.must({"SADD", "s2", "y"});
+  client.must({"SADD", "to", "z"});
+  client.must({"EXPIRE", "to", "5000"});
+  client.must({"SUNIONSTORE", "to", "s1", "s2"});
+  client.must({"EXPIRE", "s2", "5000"});
+  client.must({"SMOVE", "s1", "s2", "x"});
+  source.stop();
+  Keyferry link(KEYFERRY_BINARY);
+
+  link.run(file_of(source), target.uri(), quick_lease);
+
+  expect_loaded(source, target, link);
+}
+
+TEST(CrossSlotFile, WhatLooksAtOtherKeysIsRefusedByName) {
+  RedisServer source = file_server();
+  RedisCluster target;
+  RespClient client = source.client();
+  client.must({"RPUSH", "list", "2", "1"});
+  client.must({"SORT", "list", "BY", "weight_*", "STORE", "sorted"});
+  source.stop();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(file_of(source), target.uri(), quick_lease);
+
+  EXPECT_EQ(link.wait_exit(Millis{10000}), 1) << link.output();
+  EXPECT_NE(link.output().find("SORT \"list\" cannot be carried out on this target"),
+            std::string::npos)
+      << link.output();
+}
+
+TEST(CrossSlotFile, ALargeValueIsRefusedByName) {
+  RedisServer source = file_server();
+  RedisCluster target;
+  RespClient client = source.client();
+  std::mt19937 random(25);
+  std::string value(200'000, '\0');  // that cannot be compressed
+  for (char& byte : value)
+    byte = static_cast<char>(random());
+  client.must({"SET", "large", value});
+  client.must({"RENAME", "large", "elsewhere"});
+  source.stop();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(file_of(source), target.uri(), with({"--set", "snapshot.restore_max_bytes=65536"}));
+
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 1) << link.output();
+  EXPECT_NE(link.output().find("RENAME \"large\" cannot be carried out on this target: "
+                               "value_too_large"),
+            std::string::npos)
+      << link.output();
+  EXPECT_EQ(
+      target.node(target.owner(key_slot("elsewhere"))).command({"EXISTS", "elsewhere"}).integer, 0);
+}
+
+}  // namespace
+}  // namespace keyferry::test
