@@ -290,6 +290,29 @@ TEST(CrossSlot, AreHealedAtLeastOnceWhileSlotsMove) {
   EXPECT_EQ(source.info("sync_full"), "1") << link.output();
 }
 
+// In one slot, so the target carries it out; but on the former value, or on none.
+TEST(CrossSlot, WhatReadsASuspectKeyIsHealedAtLeastOnceAsWell) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, source, target, {"--set", "delivery.mode=at_least_once"});
+  RespClient client = source.client();
+  for (int i = 0; i < 300; ++i) {
+    const std::string n = std::to_string(i);
+    client.must({"SET", "from:" + n, n});
+    client.must({"RENAME", "from:" + n, "{t}suspect"});
+    client.must({"COPY", "{t}suspect", "{t}copy:" + n});
+    client.must({"MULTI"});
+    client.must({"INCR", "{t}count"});
+    client.must({"COPY", "{t}suspect", "{t}inside:" + n});
+    client.must({"EXEC"});
+    client.must({"RENAME", "{t}suspect", "{t}renamed:" + n});
+  }
+
+  ASSERT_TRUE(wait_for(Millis{20000}, [&] { return count_of(link, "RENAME") == 300; }));
+  expect_equal_after_drain(source, target, link);
+}
+
 // A transaction is known by the target's names only.
 TEST(CrossSlot, AtLeastOnceUnderOtherNamesItIsRefusedByName) {
   RedisServer source = source_server();
