@@ -77,23 +77,6 @@ TEST(ClusterTarget, ASlotLeftHalfMigratedIsServedByAsk) {
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 
-// Nothing comes behind it that would wake the lane.
-TEST(ClusterTarget, TheLastCommandOfAMovedSlotIsSent) {
-  RedisServer source = source_server();
-  RedisCluster target;
-  Keyferry link(KEYFERRY_BINARY);
-  link.run(source.uri(), target.uri());
-  wait_streaming(link);
-  ASSERT_TRUE(link.wait_synced(Millis{10000})) << link.output();
-  const int slot = key_slot("key");
-
-  target.move_slot(slot, (target.owner(slot) + 1) % 3);
-  source.command({"SET", "key", "value"});
-  drain(link, Millis{10000});
-
-  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
-}
-
 // A slot that was refused something long ago has been at rest since; then another is refused.
 TEST(ClusterTarget, ASlotAtRestIsNotInTrouble) {
   RedisServer source = source_server();
