@@ -79,7 +79,7 @@ class Loader {
     const auto auth = environment.find("REDISCLI_AUTH");
     const std::string fallback = auth == environment.end() ? "" : auth->second;
     if (!command_line.target_only) check_end("source", options_.source, fallback);
-    check_end("target", options_.target, fallback);
+    if (!command_line.source_only) check_end("target", options_.target, fallback);
     check_ends_differ();
     check_file_target();
     check_http();
