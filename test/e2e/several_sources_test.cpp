@@ -167,9 +167,9 @@ TEST(SeveralSources, OneFailsOverWhileTheOthersGoOn) {
   first.command({"INCRBY", "sum", "1"});
   const std::uint64_t before = writer.commands();
 
-  heir.command({"REPLICAOF", "NO", "ONE"});
+  first.command({"FAILOVER", "TO", heir.host(), std::to_string(heir.port())});
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return heir.info("role") == "master"; }));
   heir.command({"INCRBY", "sum", "10"});
-  first.stop();
   ASSERT_TRUE(wait_for(Millis{20000}, [&] {
     return target.command({"GET", "sum"}).text == "11";
   })) << link.output();
