@@ -157,8 +157,10 @@ class Loader {
                                  ? setting.name.substr(std::string_view("source.").size())
                                  : setting.name;
     const OptionDef* const def = find_option(setting.name);
+    const auto origin = origins_.find(setting.name);
     return {fmt::format("sources.{}.{}", setting.source, name),
-            def == nullptr ? options_.source_name : def->show(options_), setting.origin};
+            def == nullptr ? options_.source_name : def->show(options_),
+            origin == origins_.end() ? "default" : origin->second};
   }
 
   void check_end(const std::string& group, EndOptions& end, const std::string& fallback) {
@@ -227,8 +229,8 @@ class Loader {
         problem(place_of(found.option), found.what);
       } else {
         Loader& one = of_sources_[found.source - 1];
-        const std::string place = one.settings_.empty() ? "" : one.settings_.front().origin + ": ";
-        problem(fmt::format("{}sources, entry {}: {}", place, found.source, found.option),
+        problem(fmt::format("{}: sources, entry {}: {}", one.settings_.front().origin,
+                            found.source, found.option),
                 found.what);
       }
     }
@@ -239,17 +241,16 @@ class Loader {
                    const std::string& fallback) {
     for (const Setting& setting : all) {
       if (setting.source != number) continue;
-      settings_.push_back(setting);
-      if (setting.name == source_name_setting) {
-        options_.source_name = setting.value;
-        origins_[setting.name] = setting.origin;
-      } else {
-        apply(setting);
-      }
+      const bool is_name = setting.name == source_name_setting;
+      if (!is_name || settings_.empty()) settings_.push_back(setting);
+      if (!is_name) apply(setting);
+      if (!is_name || setting.value.empty()) continue;
+      options_.source_name = setting.value;
+      origins_[setting.name] = setting.origin;
     }
     check_access("source", options_.source, fallback);
     check_ends_differ();
-    if (!origins_.contains(source_name_setting))
+    if (options_.source_name.empty())
       options_.source_name = source_name_of(options_.source.uri);
     const std::string& link = options_.delivery_link;
     options_.delivery_link =

@@ -145,6 +145,7 @@ class Reader {
     for (const YAML::Node& entry : entries) {
       source_ = ++sources_;
       lines_.clear();
+      settings_.push_back({source_name_setting, "", place(entry.Mark()), source_});
       if (entry.IsMap()) {
         read_source(entry);
       } else {

@@ -52,8 +52,9 @@ Task<Error> Pipeline::run() {
   scope_.spawn(report());  // from here on: a standby that waits for the lease is alive
   Error error = co_await open_ends();
   if (!error && !file_) error = co_await open_kept_stream();
-  if (error) {
+  if (error || finished_) {
     finish(std::move(error));
+    sink_.stop();  // once more: stopped while it was being opened, it has gone on opening
     Error ignored = co_await sink_.run();  // lanes may have been started
     co_await hand_back();
     co_await sink_.restore_target();

@@ -103,11 +103,14 @@ TEST_F(Sources, AnEmptyListIsNone) {
 TEST_F(Sources, SaysWhereAnEntryIsWrong) {
   EXPECT_EQ(problems_with("sources:\n  - uri: redis://a:1\n  - url: redis://b:2\n"),
             "k.yaml:3: unknown option 'source.url'; did you mean source.uri?\n"
-            "sources, entry 2: source.uri: is missing");
+            "k.yaml:3: sources, entry 2: source.uri: is missing");
+  EXPECT_EQ(problems_with("sources:\n  - uri: redis://a:1\n  - {}\n"),
+            "k.yaml:3: sources, entry 2: source.uri: is missing");
   EXPECT_EQ(problems_with("sources: {uri: 'redis://a:1'}\n").substr(0, 42),
             "k.yaml:1: sources: expected a list, like '");
-  EXPECT_EQ(problems_with("sources: ['redis://a:1']\nsource: {uri: 'redis://a:1'}\n"),
-            "k.yaml:1: sources: expected options in each entry, like 'uri: redis://...'");
+  EXPECT_EQ(problems_with("sources: ['redis://a:1']\n"),
+            "k.yaml:1: sources: expected options in each entry, like 'uri: redis://...'\n"
+            "k.yaml:1: sources, entry 1: source.uri: is missing");
   EXPECT_EQ(problems_with("sources:\n  - uri: redis://a:1\n    mode: psync\n"),
             "k.yaml:3: source.mode: not for one of several sources");
   EXPECT_EQ(problems_with("sources:\n  - uri: redis://a:1\n    uri: redis://b:1\n"),
@@ -116,7 +119,7 @@ TEST_F(Sources, SaysWhereAnEntryIsWrong) {
             "k.yaml:2: sources, entry 1: source.name: 1 to 64 letters, digits, '_' and '.' make a "
             "name");
   EXPECT_EQ(problems_with("sources:\n  - uri: redis://a:1\n    password_file: /nowhere\n")
-                .rfind("k.yaml:3: source.password_file: the file /nowhere", 0),
+                .rfind("k.yaml:3: source.password_file: the file cannot", 0),
             0U)
       << problems();
 }
@@ -164,7 +167,8 @@ TEST_F(Sources, AreExplainedWithTheirPlacesAndWithoutSecrets) {
       "sources:\n"
       "  - uri: redis://ann:hunter2@a:1\n"
       "    name: shop\n"
-      "    transform: {key_prefix: {add: 'shop:'}}\n");
+      "    transform: {key_prefix: {add: 'shop:'}}\n"
+      "  - uri: redis://b:1\n");
 
   const Explanation out = explain_options(flags_, {});
 
@@ -174,6 +178,7 @@ TEST_F(Sources, AreExplainedWithTheirPlacesAndWithoutSecrets) {
     shown[one.name] = one.value + " <- " + one.origin.substr(one.origin.rfind('/') + 1);
   EXPECT_EQ(shown["sources.1.uri"], "redis://ann:***@a:1 <- k.yaml:2");
   EXPECT_EQ(shown["sources.1.name"], "shop <- k.yaml:3");
+  EXPECT_EQ(shown["sources.2.name"], "b_1 <- default");
   EXPECT_EQ(shown["sources.1.transform.key_prefix.add"], "shop: <- k.yaml:4");
 }
 

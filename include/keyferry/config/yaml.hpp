@@ -8,7 +8,7 @@
 
 namespace keyferry {
 
-// What an entry of `sources` is called; no option.
+// What an entry of `sources` is called; no option. Every entry begins with one that says "".
 inline constexpr const char* source_name_setting = "source.name";
 
 struct Setting {
