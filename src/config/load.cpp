@@ -229,8 +229,8 @@ class Loader {
         problem(place_of(found.option), found.what);
       } else {
         Loader& one = of_sources_[found.source - 1];
-        problem(fmt::format("{}: sources, entry {}: {}", one.settings_.front().origin,
-                            found.source, found.option),
+        problem(fmt::format("{}: sources, entry {}: {}", one.settings_.front().origin, found.source,
+                            found.option),
                 found.what);
       }
     }
@@ -250,8 +250,7 @@ class Loader {
     }
     check_access("source", options_.source, fallback);
     check_ends_differ();
-    if (options_.source_name.empty())
-      options_.source_name = source_name_of(options_.source.uri);
+    if (options_.source_name.empty()) options_.source_name = source_name_of(options_.source.uri);
     const std::string& link = options_.delivery_link;
     options_.delivery_link =
         (link.empty() ? std::string(several_link) : link) + "-" + options_.source_name;

@@ -419,10 +419,10 @@ TEST(SeveralSources, PausesAndShowsEveryOne) {
   const std::string metrics = link.http_get("/metrics").body;
   for (const RedisServer* source : {&a, &b})
     EXPECT_NE(metrics.find(source->address()), std::string::npos) << metrics;
-  link.http_post("/cutover");
-  EXPECT_TRUE(wait_for(Millis{5000}, [&] {
-    return link.output().find("cutover refused: a link of several sources") != std::string::npos;
-  }));
+  ASSERT_TRUE(link.wait_status("phase", "steady", Millis{5000}));
+  EXPECT_EQ(link.http_post("/cutover").status, 202);
+  EXPECT_TRUE(link.wait_status("cutover.state", "failed", Millis{5000}));
+  EXPECT_NE(link.status("cutover.problem").find("several sources"), std::string::npos);
   drain(link);
 }
 
