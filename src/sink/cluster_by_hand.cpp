@@ -102,7 +102,7 @@ void ClusterStream::begin_by_hand(Slot slot) {
   Trouble& trouble = troubles_[slot];
   if (!std::exchange(trouble.by_hand, true))
     log_warn("slot {} of the target has been half moved for {} s: goes on command by command", slot,
-             elapsed_ms(trouble.since, Clock::now()) / 1000);
+             elapsed_ms(trouble.refused_since.value_or(Clock::now()), Clock::now()) / 1000);
   slots_[slot].step = SlotState::Step::by_hand;
   scope_.spawn(go_by_hand(slot));
 }
@@ -139,7 +139,7 @@ Task<Error> ClusterStream::go_by_hand(Slot slot) {
   if (error) log_debug("slot {} by hand: {}", slot, error.what);
   Trouble& trouble = troubles_[slot];
   trouble.error = error.what;
-  trouble.since = Clock::now();
+  trouble.refused_since = Clock::now();
   if (i > 1) trouble.backoff.reset();
   if (state.is_moving) {
     reopen(slot);

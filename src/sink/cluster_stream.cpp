@@ -227,6 +227,7 @@ void ClusterStream::wake(Slot slot) {
   }
   while (state.waiting() > 0)
     lane.send_bare(slot, slots_.hand_out(slot), state.epoch);
+  lane.wake();
 }
 
 void ClusterStream::accepted(Slot slot, bool by_asking) {
@@ -236,7 +237,7 @@ void ClusterStream::accepted(Slot slot, bool by_asking) {
     if (trouble != troubles_.end()) {
       trouble->second.ask.reset();
       trouble->second.backoff.reset();
-      trouble->second.since = Clock::now();
+      trouble->second.refused_since.reset();
       if (state.cautious > 0 && !by_asking) --state.cautious;
       if (state.cautious == 0) troubles_.erase(trouble);
     }
@@ -254,6 +255,7 @@ void ClusterStream::refuse(NodeLane& lane, Slot slot, const std::string& error,
   SlotState& state = slots_[slot];
   Trouble& trouble = troubles_[slot];
   trouble.was_run = units > 1;
+  if (!trouble.refused_since) trouble.refused_since = Clock::now();
   trouble.error = error;
   trouble.blamed = blamed;
   trouble.from = lane.index();
@@ -361,7 +363,7 @@ Task<Error> ClusterStream::look_after() {
     for (const Slot slot : due) {
       const Trouble& trouble = troubles_[slot];
       const bool is_half_moved = judge_reply(trouble.error).kind == "TRYAGAIN";
-      const bool is_long = trouble.by_hand || elapsed_ms(trouble.since, now) >
+      const bool is_long = trouble.by_hand || elapsed_ms(trouble.refused_since.value_or(now), now) >
                                                   options_.delivery_migrating_max_s * 1000;
       if (is_half_moved && is_long) {
         begin_by_hand(slot);
@@ -376,8 +378,9 @@ Task<Error> ClusterStream::look_after() {
     }
     for (const auto& [slot, trouble] : troubles_) {
       const bool migrates = judge_reply(trouble.error).kind == "TRYAGAIN";
-      const std::int64_t waited_ms = elapsed_ms(trouble.since, Clock::now());
-      if (migrates || waited_ms <= options_.target.reconnect_max_s * 1000) continue;
+      if (migrates || !trouble.refused_since) continue;
+      const std::int64_t waited_ms = elapsed_ms(*trouble.refused_since, Clock::now());
+      if (waited_ms <= options_.target.reconnect_max_s * 1000) continue;
       co_return Error(Errc::unreachable,
                       fmt::format("target {} does not take commands of slot {} for {} s: {}",
                                   to_string(lanes_[trouble.from]->node()), slot,

@@ -77,6 +77,36 @@ TEST(ClusterTarget, ASlotLeftHalfMigratedIsServedByAsk) {
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 
+// A slot that was refused something long ago has been at rest since; then another is refused.
+TEST(ClusterTarget, ASlotAtRestIsNotInTrouble) {
+  RedisServer source = source_server();
+  RedisCluster target;
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), {"--set", "target.reconnect_max_s=2"});
+  wait_streaming(link);
+  const int at_rest = key_slot("{rest}");
+  const std::size_t rest_to = (target.owner(at_rest) + 1) % 3;
+  target.begin_move(at_rest, rest_to);
+  source.command({"SET", "{rest}", "asked for at the other side"});
+  ASSERT_TRUE(link.wait_status("counters.applied", "1", Millis{10000})) << link.output();
+  target.finish_move(at_rest, rest_to);
+  source.command({"MSET", "{half}a", "1", "{half}b", "2"});
+  ASSERT_TRUE(link.wait_status("counters.applied", "2", Millis{10000})) << link.output();
+  std::this_thread::sleep_for(Millis{2500});
+
+  const int half = key_slot("{half}");
+  const std::size_t half_to = (target.owner(half) + 1) % 3;
+  target.begin_move(half, half_to);
+  target.migrate_keys(half, half_to, 1);
+  source.command({"MSET", "{half}a", "3", "{half}b", "4"});
+  std::this_thread::sleep_for(Millis{500});
+  target.migrate_keys(half, half_to);
+  target.finish_move(half, half_to);
+  drain(link, Millis{10000});
+
+  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
+}
+
 TEST(ClusterTarget, MultiSlotCommandsAreSplitAndTransactionsCounted) {
   RedisServer source = source_server();
   RedisCluster target;
