@@ -374,6 +374,53 @@ TEST(SeveralSources, KilledInASnapshotAllAreCopiedAgain) {
 
   start_several(link, entries, target.uri());
   ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  EXPECT_NE(link.output().find("every source is copied again"), std::string::npos) << link.output();
+  drain(link);
+
+  RedisServer whole;
+  add_to(whole, a, "");
+  add_to(whole, b, "");
+  EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
+}
+
+TEST(SeveralSources, TheTargetIsEmptiedOnceForAllAndNeverAgain) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  target.command({"SET", "old", "1"});
+  a.command({"SET", "of-a", "1"});
+  b.command({"SET", "of-b", "1"});
+  const std::vector<Entry> entries = {{a.uri(), "a", ""}, {b.uri(), "b", ""}};
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, entries, target.uri(), {"target.before=must_be_empty"});
+  EXPECT_EQ(link.wait_exit(Millis{10000}), 2) << link.output();
+
+  for (int start = 0; start < 2; ++start) {
+    start_several(link, entries, target.uri(), {"target.before=flush"});
+    ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+    target.command({"SET", "mine", "1"});
+    link.process().kill9();
+  }
+
+  EXPECT_TRUE(target.command({"GET", "old"}).is_nil());
+  for (const char* key : {"of-a", "of-b", "mine"})
+    EXPECT_EQ(target.command({"GET", key}).text, "1") << key;
+  EXPECT_EQ(a.info("sync_full"), "1");
+  EXPECT_EQ(b.info("sync_full"), "1");
+}
+
+TEST(SeveralSources, GoAtLeastOnceAsWell) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  a.command({"SET", "of-a", "1"});
+  b.command({"SET", "of-b", "1"});
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{a.uri(), "a", ""}, {b.uri(), "b", ""}}, target.uri(),
+                {"delivery.mode=at_least_once"});
+  wait_streaming(link);
+  a.command({"INCR", "count-a"});
+  b.command({"INCR", "count-b"});
   drain(link);
 
   RedisServer whole;
