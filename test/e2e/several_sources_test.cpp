@@ -13,7 +13,8 @@ struct Entry {
 };
 
 std::string entry_text(const Entry& entry) {
-  std::string out = "  - uri: " + entry.uri + "\n    name: " + entry.name + "\n";
+  std::string out = "  - uri: " + entry.uri + "\n";
+  if (!entry.name.empty()) out += "    name: " + entry.name + "\n";
   if (!entry.prefix.empty())
     out += "    transform: {key_prefix: {add: \"" + entry.prefix + "\"}}\n";
   return out;
@@ -407,6 +408,30 @@ TEST(SeveralSources, TheTargetIsEmptiedOnceForAllAndNeverAgain) {
     EXPECT_EQ(target.command({"GET", key}).text, "1") << key;
   EXPECT_EQ(a.info("sync_full"), "1");
   EXPECT_EQ(b.info("sync_full"), "1");
+}
+
+TEST(SeveralSources, TheListMayGrowAndChangeItsOrder) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  RedisServer c = followed_source();
+  for (const auto& [source, key] : {std::pair(&a, "a"), std::pair(&b, "b"), std::pair(&c, "c")})
+    source->command({"INCR", key});
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{a.uri(), "", ""}, {b.uri(), "", ""}}, target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+  drain(link);
+  a.command({"INCR", "a"});
+
+  start_several(link, {{c.uri(), "", ""}, {b.uri(), "", ""}, {a.uri(), "", ""}}, target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+  drain(link);
+
+  EXPECT_EQ(target.command({"GET", "a"}).text, "2");
+  EXPECT_EQ(target.command({"GET", "b"}).text, "1");
+  EXPECT_EQ(target.command({"GET", "c"}).text, "1");
+  for (const RedisServer* source : {&a, &b, &c})
+    EXPECT_EQ(source->info("sync_full"), "1");
 }
 
 TEST(SeveralSources, GoAtLeastOnceAsWell) {
