@@ -73,13 +73,12 @@ int check_command(const CommandLine& command_line, bool json) {
   }
   // What connections have to say is part of the findings.
   open_log(LogLevel::error, options->log_format, "");
-  PreflightFacts facts;
-  Error error = run_alone(gather_preflight(*options, true, facts));
+  std::vector<Finding> findings;
+  Error error = run_alone(check_link(*options, true, findings));
   if (error) {
     print_problems(error.what);
     return exit_code(error);
   }
-  const std::vector<Finding> findings = judge_preflight(facts, *options);
   fmt::print("{}", json ? check_json(findings) + "\n" : check_text(findings));
   return check_exit_code(findings);
 }
@@ -89,6 +88,8 @@ namespace {
 // Of every node, when the source is a cluster; one that cannot be reached does not keep the others
 // from it.
 Task<Error> lower_fences(const Options& options) {
+  if (!options.sources.empty())
+    co_return Error(Errc::usage, "a link of several sources does not hand over: nothing is fenced");
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   std::vector<EndOptions> nodes;
   Error first = co_await find_fenced(options.source, nodes);

@@ -65,20 +65,29 @@ void obey(AnyLink& pipeline, ControlVerb verb) {
   }
 }
 
+Error first_fatal(const std::vector<Finding>& findings) {
+  for (const Finding& finding : findings) {
+    if (!finding.is_fatal || finding.is_unreachable) continue;
+    return Error(Errc::refused_by_peer,
+                 fmt::format("{}: {}; {}", finding.name, finding.text, finding.advice));
+  }
+  return Error();
+}
+
 // What `check` finds, as far as a link could not work at all and would notice only later, perhaps
 // in the middle of the snapshot. Whether the ends can be reached is told by the pipeline itself.
 Task<Error> insist_on_rights(const Options& options, AnyLink& pipeline) {
+  if (!options.sources.empty()) {
+    std::vector<Finding> findings;
+    Error error = co_await check_link(options, false, findings);
+    co_return error ? error : first_fatal(findings);
+  }
   PreflightFacts facts;
   Error error = co_await gather_preflight(options, false, facts);
   if (error) co_return error;
   if (facts.source.problem.empty() && must_scan(facts, options)) pipeline.scan();
   if (is_whole_cluster(facts.source, options)) pipeline.follow_cluster();
-  for (const Finding& finding : judge_preflight(facts, options)) {
-    if (!finding.is_fatal || finding.is_unreachable) continue;
-    co_return Error(Errc::refused_by_peer,
-                    fmt::format("{}: {}; {}", finding.name, finding.text, finding.advice));
-  }
-  co_return Error();
+  co_return first_fatal(judge_preflight(facts, options));
 }
 
 // Files that cannot be loaded are known before anything else begins. A snapshot goes key by key,

@@ -36,6 +36,11 @@ void add_flags(const VerifyLine& verify, CommandLine& line) {
 }
 
 Error judge_ends(const Options& options) {
+  if (!options.sources.empty()) {
+    return {Errc::usage,
+            "verify compares one source with the target, and every key of the others would be one "
+            "too many; give it one by --source, without the list"};
+  }
   for (const EndOptions* end : {&options.source, &options.target}) {
     if (end->uri.kind == Uri::Kind::file)
       return {Errc::usage, "verify compares servers; load the file into one first"};

@@ -12,6 +12,7 @@
 #include "keyferry/config/option_table.hpp"
 #include "keyferry/config/options.hpp"
 #include "keyferry/config/secret.hpp"
+#include "keyferry/config/sources.hpp"
 #include "keyferry/config/yaml.hpp"
 
 namespace keyferry {
@@ -62,6 +63,10 @@ class Loader {
       out.options.push_back(
           {def.name, def.show(options_), origin == origins_.end() ? "default" : origin->second});
     }
+    for (const Loader& one : of_sources_) {
+      for (const Setting& setting : one.settings_)
+        out.options.push_back(one.explain_of_source(setting));
+    }
     out.problems = fmt::format("{}", fmt::join(problems_, "\n"));
     return out;
   }
@@ -73,14 +78,18 @@ class Loader {
     if (!command_line.config_file.empty()) collect_yaml(command_line.config_file);
     collect_environment(environment);
     collect_flags(command_line);
-    for (const Setting& setting : settings_)
-      apply(setting);
+    for (const Setting& setting : settings_) {
+      if (setting.source == 0) apply(setting);
+    }
 
     const auto auth = environment.find("REDISCLI_AUTH");
     const std::string fallback = auth == environment.end() ? "" : auth->second;
-    if (!command_line.target_only) check_end("source", options_.source, fallback);
+    for (const Setting& setting : settings_)
+      sources_ = std::max(sources_, setting.source);
+    if (sources_ == 0 && !command_line.target_only) check_end("source", options_.source, fallback);
     if (!command_line.source_only) check_end("target", options_.target, fallback);
     check_ends_differ();
+    load_sources(fallback);
     check_file_target();
     check_http();
     check_shards();
@@ -142,13 +151,29 @@ class Loader {
     if (!wrong.empty()) problem(setting.origin, setting.name + ": " + wrong);
   }
 
-  // Address given? Password from the file, else from the environment.
+  // "sources.2.password_file": an entry says most of its options without "source.".
+  ExplainedOption explain_of_source(const Setting& setting) const {
+    const std::string name = setting.name.starts_with("source.")
+                                 ? setting.name.substr(std::string_view("source.").size())
+                                 : setting.name;
+    const OptionDef* const def = find_option(setting.name);
+    const auto origin = origins_.find(setting.name);
+    return {fmt::format("sources.{}.{}", setting.source, name),
+            def == nullptr ? options_.source_name : def->show(options_),
+            origin == origins_.end() ? "default" : origin->second};
+  }
+
   void check_end(const std::string& group, EndOptions& end, const std::string& fallback) {
     if (origins_.count(group + ".uri") == 0) {
       problems_.push_back(
           fmt::format("the {0} is missing: give --{0} URI, {1} or {0}.uri in the file", group,
                       environment_name(group + ".uri")));
     }
+    check_access(group, end, fallback);
+  }
+
+  // The password from the file, else from the environment.
+  void check_access(const std::string& group, EndOptions& end, const std::string& fallback) {
     check_tls(group, end);
     const std::string sentinel_name = group + ".sentinel.password_file";
     end.sentinel_password = secret_in(sentinel_name, end.sentinel_password_file);
@@ -180,6 +205,55 @@ class Loader {
       return problem(place_of(name),
                      "the address does not ask for TLS (write rediss:// or valkeys://)");
     }
+  }
+
+  // Each entry is a link of its own, on top of what is said for all.
+  void load_sources(const std::string& fallback) {
+    if (sources_ == 0) return;
+    if (origins_.contains("source.uri"))
+      problem(place_of("source.uri"), "there is a list of sources as well; keep one");
+    for (std::size_t number = 1; number <= sources_; ++number) {
+      Loader one;
+      one.options_ = options_;
+      one.options_.source.uri = Uri();
+      one.options_.sources.clear();
+      one.origins_ = origins_;
+      one.origins_.erase("source.uri");
+      one.load_source(settings_, number, fallback);
+      problems_.insert(problems_.end(), one.problems_.begin(), one.problems_.end());
+      options_.sources.push_back(one.options_);
+      of_sources_.push_back(std::move(one));
+    }
+    for (const SourceProblem& found : judge_sources(options_)) {
+      if (found.source == 0) {
+        problem(place_of(found.option), found.what);
+      } else {
+        Loader& one = of_sources_[found.source - 1];
+        problem(fmt::format("{}: sources, entry {}: {}", one.settings_.front().origin, found.source,
+                            found.option),
+                found.what);
+      }
+    }
+  }
+
+  // One of `sources`: what all have is there already.
+  void load_source(const std::vector<Setting>& all, std::size_t number,
+                   const std::string& fallback) {
+    for (const Setting& setting : all) {
+      if (setting.source != number) continue;
+      const bool is_name = setting.name == source_name_setting;
+      if (!is_name || settings_.empty()) settings_.push_back(setting);
+      if (!is_name) apply(setting);
+      if (!is_name || setting.value.empty()) continue;
+      options_.source_name = setting.value;
+      origins_[setting.name] = setting.origin;
+    }
+    check_access("source", options_.source, fallback);
+    check_ends_differ();
+    if (options_.source_name.empty()) options_.source_name = source_name_of(options_.source.uri);
+    const std::string& link = options_.delivery_link;
+    options_.delivery_link =
+        (link.empty() ? std::string(several_link) : link) + "-" + options_.source_name;
   }
 
   void check_http() {
@@ -222,15 +296,8 @@ class Loader {
   void check_ends_differ() {
     const Uri& source = options_.source.uri;
     const Uri& target = options_.target.uri;
-    if (source.kind != target.kind) return;
-    // The same Sentinels may well watch both ends.
-    if (source.sentinel_master != target.sentinel_master) return;
-    bool same = source.kind != Uri::Kind::tcp && source.path == target.path;
-    for (const HostPort& a : source.hosts) {
-      for (const HostPort& b : target.hosts)
-        same = same || is_same_address(a, b);
-    }
-    if (same) problem(origins_["target.uri"], "target.uri: source and target are the same server");
+    if (is_same_server(source, target))
+      problem(origins_["target.uri"], "target.uri: source and target are the same server");
   }
 
   void check_file_target() {
@@ -256,15 +323,6 @@ class Loader {
     }
   }
 
-  static std::string comparable(std::string host) {
-    for (char& c : host)
-      c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return host == "localhost" ? "127.0.0.1" : host;
-  }
-  static bool is_same_address(const HostPort& a, const HostPort& b) {
-    return a.port == b.port && comparable(a.host) == comparable(b.host);
-  }
-
   void problem(const std::string& place, const std::string& what) {
     problems_.push_back(place + ": " + what);
   }
@@ -273,6 +331,8 @@ class Loader {
   std::vector<Setting> settings_;               // in order of precedence, the strongest last
   std::map<std::string, std::string> origins_;  // option -> where its value came from
   std::vector<std::string> problems_;
+  std::size_t sources_ = 0;         // entries of `sources`
+  std::vector<Loader> of_sources_;  // what each said
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "keyferry/config/yaml.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <sstream>
@@ -28,7 +29,18 @@ std::vector<std::string> group_names() {
   std::set<std::string> groups;
   for (const std::string& name : option_names())
     groups.insert(name.substr(0, name.find('.')));
+  groups.insert("sources");
   return {groups.begin(), groups.end()};
+}
+
+// Options that an entry of `sources` may set: which server, how to reach it, what travels from it.
+bool is_of_one_source(const std::string& name) {
+  constexpr std::array alike = {"source.mode", "source.prefer_replica", "source.shards",
+                                "source.scan.", "source.aof."};
+  constexpr std::array groups = {"source.", "filter.", "databases.", "transform."};
+  const auto begins = [&name](std::string_view start) { return name.starts_with(start); };
+  return std::any_of(groups.begin(), groups.end(), begins) &&
+         std::none_of(alike.begin(), alike.end(), begins);
 }
 
 // In one line, however it was written; what is deeper keeps its form.
@@ -115,6 +127,48 @@ class Reader {
       const std::string group = key_text(entry.first);
       if (std::find(groups_.begin(), groups_.end(), group) == groups_.end()) {
         problem(entry.first.Mark(), unknown_name("group", group, groups_));
+      } else if (group == "sources") {
+        read_sources(entry.second);
+      } else if (entry.second.IsMap()) {
+        read_group(group + ".", entry.second);
+      } else if (!entry.second.IsNull()) {
+        problem(entry.second.Mark(), group + ": expected options below it, like 'name: value'");
+      }
+    }
+  }
+
+  void read_sources(const YAML::Node& entries) {
+    if (entries.IsNull()) return;
+    if (!entries.IsSequence())
+      return problem(entries.Mark(), "sources: expected a list, like '- uri: redis://10.0.0.1'");
+    const std::map<std::string, int> outside = lines_;
+    for (const YAML::Node& entry : entries) {
+      source_ = ++sources_;
+      lines_.clear();
+      settings_.push_back({source_name_setting, "", place(entry.Mark()), source_});
+      if (entry.IsMap()) {
+        read_source(entry);
+      } else {
+        problem(entry.Mark(), "sources: expected options in each entry, like 'uri: redis://...'");
+      }
+    }
+    source_ = 0;
+    lines_ = outside;
+  }
+
+  // Names are those below `source`, or whole groups of rules.
+  void read_source(const YAML::Node& options) {
+    for (const auto& entry : options) {
+      const std::string group = key_text(entry.first);
+      const bool is_rules = group == "filter" || group == "databases" || group == "transform";
+      if (group == "name") {
+        if (!entry.second.IsScalar()) problem(entry.first.Mark(), "name: expected one value");
+        const std::string name = entry.second.IsScalar() ? entry.second.Scalar() : "";
+        settings_.push_back({source_name_setting, name, place(entry.first.Mark()), source_});
+      } else if (!is_rules) {
+        YAML::Node alone;
+        alone[entry.first] = entry.second;
+        read_group("source.", alone);
       } else if (entry.second.IsMap()) {
         read_group(group + ".", entry.second);
       } else if (!entry.second.IsNull()) {
@@ -146,12 +200,14 @@ class Reader {
         problem(mark, fmt::format("{}: given twice (first in line {})", name, lines_[name]));
       } else if (entry.second.IsNull()) {
         problem(mark, name + ": has no value (write \"\" for an empty one)");
+      } else if (source_ > 0 && !is_of_one_source(name)) {
+        problem(mark, name + ": not for one of several sources");
       } else if (!entry.second.IsScalar() && find_option(name)->is_structured) {
-        settings_.push_back({name, flow_text(entry.second), place(mark)});
+        settings_.push_back({name, flow_text(entry.second), place(mark), source_});
       } else if (!entry.second.IsScalar()) {
         problem(mark, name + ": expected one value, not a list or a map");
       } else {
-        settings_.push_back({name, entry.second.Scalar(), place(mark)});
+        settings_.push_back({name, entry.second.Scalar(), place(mark), source_});
       }
     }
   }
@@ -172,6 +228,8 @@ class Reader {
   std::vector<Setting>& settings_;
   std::vector<std::string>& problems_;
   std::map<std::string, int> lines_;  // where each option was first seen
+  std::size_t source_ = 0;            // the entry of `sources` that is being read, from 1
+  std::size_t sources_ = 0;
 };
 
 }  // namespace

@@ -15,6 +15,12 @@ void AnyLink::scan() {
 
 Task<Error> AnyLink::run() {
   if (stopped_) co_return Error();
+  if (!options_.sources.empty()) {
+    several_.emplace(executor_, options_, board_);
+    several_->announced_port = announced_port;
+    several_->logs_progress = logs_progress;
+    co_return co_await several_->run();
+  }
   if (options_.target.uri.kind == Uri::Kind::file) co_return co_await run_export();
   if (scans_) co_return co_await run_scan();
   Error error;
@@ -59,6 +65,7 @@ Task<Error> AnyLink::run_scan() {
 }
 
 void AnyLink::stop() {
+  if (several_) return several_->stop();
   if (export_) return export_->stop();
   if (cluster_export_) return cluster_export_->stop();
   if (scan_) return scan_->stop();
@@ -68,6 +75,7 @@ void AnyLink::stop() {
 }
 
 void AnyLink::drain() {
+  if (several_) return several_->drain();
   if (export_) return export_->drain();
   if (cluster_export_) return cluster_export_->drain();
   if (scan_) return scan_->drain();
@@ -76,6 +84,7 @@ void AnyLink::drain() {
 }
 
 void AnyLink::abort() {
+  if (several_) return several_->abort();
   if (export_) return export_->abort();
   if (cluster_export_) return cluster_export_->abort();
   if (scan_) return scan_->abort();
@@ -84,6 +93,7 @@ void AnyLink::abort() {
 }
 
 void AnyLink::pause() {
+  if (several_) return several_->pause();
   if (export_) return export_->pause();
   if (cluster_export_) return cluster_export_->pause();
   if (scan_) return scan_->pause();
@@ -92,6 +102,7 @@ void AnyLink::pause() {
 }
 
 void AnyLink::resume() {
+  if (several_) return several_->resume();
   if (export_) return export_->resume();
   if (cluster_export_) return cluster_export_->resume();
   if (scan_) return scan_->resume();
@@ -100,12 +111,14 @@ void AnyLink::resume() {
 }
 
 bool AnyLink::cut_over(const CutoverRequest& request) {
+  if (several_) return several_->cut_over(request);
   if (scan_) return false;
   if (cluster_) return cluster_->cut_over(request);
   return replica_ && replica_->cut_over(request);
 }
 
 void AnyLink::change_limits(const RateChange& change) {
+  if (several_) return several_->change_limits(change);
   if (scan_) return scan_->change_limits(change);
   if (cluster_) return cluster_->change_limits(change);
   if (replica_) return replica_->change_limits(change);
@@ -113,12 +126,14 @@ void AnyLink::change_limits(const RateChange& change) {
 }
 
 bool AnyLink::verify(const VerifyPlan& plan) {
+  if (several_) return several_->verify(plan);
   if (scan_) return false;
   if (cluster_) return cluster_->verify(plan);
   return replica_ && replica_->verify(plan);
 }
 
 bool AnyLink::reached_goal() const {
+  if (several_) return several_->reached_goal();
   if (export_) return export_->reached_goal();
   if (cluster_export_) return cluster_export_->reached_goal();
   if (scan_) return scan_->reached_goal();

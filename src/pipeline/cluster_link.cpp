@@ -3,17 +3,13 @@
 #include <algorithm>
 
 #include "keyferry/base/log.hpp"
-#include "keyferry/resp/reply_parser.hpp"
+#include "keyferry/pipeline/whole_link.hpp"
 
 namespace keyferry {
 namespace {
 
 constexpr Millis publish_interval{100};
 constexpr std::int64_t log_interval_ms = 5000;
-
-std::string table_key(const std::string& record) {
-  return record + ":shards";
-}
 
 }  // namespace
 
@@ -62,56 +58,24 @@ Task<Error> ClusterLink::open() {
 
 // The right to write for the link as a whole comes first: another instance may be at work.
 Task<Error> ClusterLink::open_target() {
-  Error error = co_await target_.open();
+  Error error = co_await open_whole(executor_, options_, target_, claim_);
   if (error) co_return error;
-  bool knows_link = false;
-  if (options_.delivery_mode == Delivery::exactly_once) {
-    claim_ = std::make_unique<Claim>(executor_, options_);
-    const Endpoint node = target_.map().masters().front();
-    if (target_.is_cluster()) {
-      error = co_await claim_->take(target_);
-    } else {
-      const HostPort host{node.host, node.port};
-      error = co_await claim_->take(host);
-    }
-    if (error) co_return with_context("target", std::move(error));
-    Bytes command = make_command({"GET", table_key(claim_->keys().record)});
-    auto text = co_await claim_->ask(std::move(command));
-    if (!text) co_return with_context("target", text.error());
-    if (text->is_error()) co_return Error(Errc::unreachable, "target: " + text->text);
-    knows_link = !text->is_null();
-    if (knows_link) {
-      auto table = parse_shard_table(text->text);
+  WholeTarget target;
+  if (claim_) {
+    std::string key = table_key();
+    auto text = co_await read_table(*claim_, std::move(key));
+    if (!text) co_return text.error();
+    target.knows_link = text->has_value();
+    if (target.knows_link) {
+      auto table = parse_shard_table(**text);
       if (!table) co_return Error(Errc::usage, table.error().what + "; start with --restart");
       table_ = std::move(*table);
     }
   }
-  co_return co_await prepare_target(knows_link);
-}
-
-// target.before, once for all shards.
-Task<Error> ClusterLink::prepare_target(bool knows_link) {
-  if (knows_link && !options_.restart) co_return Error();
-  std::vector<std::string> own;
-  if (claim_) own = {claim_->keys().record, claim_->keys().lease, claim_->keys().fence};
-  bool has_keys = false;
-  Error error = co_await target_.find_keys(has_keys, own);
-  if (error) co_return error;
-  if (!knows_link) table_.owns_target = !has_keys;
-  if (has_keys && !knows_link && options_.target_before == TargetBefore::must_be_empty)
-    co_return Error(Errc::usage, "the target holds keys, and target.before is must_be_empty");
-  if (!has_keys || options_.target_before != TargetBefore::flush) co_return Error();
-  log_info("emptying the target: target.before=flush");
-  for (const Endpoint& node : target_.map().masters()) {
-    Bytes command = make_command({"FLUSHALL"});
-    auto reply =
-        co_await target_.call(node, std::move(command), Millis(options_.target.reply_timeout_ms));
-    if (!reply) co_return with_context("target " + to_string(node), reply.error());
-    if (reply->is_error()) co_return Error(Errc::data_refused, "FLUSHALL: " + reply->text);
-  }
-  table_ = ShardTable();
-  table_.owns_target = true;
-  if (claim_) error = co_await claim_->renew_after_flush();
+  target.is_owned = table_.owns_target;
+  error = co_await prepare_whole(options_, target_, claim_.get(), target);
+  if (target.was_emptied) table_ = ShardTable();
+  table_.owns_target = target.is_owned;
   co_return error;
 }
 
@@ -195,22 +159,9 @@ void ClusterLink::resume() {
     shard->pipeline->resume();
 }
 
-// Every shard gets the same part.
-RateChange ClusterLink::part_of(const RateChange& whole) const {
-  const auto count = static_cast<std::int64_t>(std::max<std::size_t>(1, shards_.size()));
-  const auto part = [count](const std::optional<std::int64_t>& of) {
-    return of ? std::optional((*of + count - 1) / count) : of;
-  };
-  RateChange out;
-  out.target_ops_per_s = part(whole.target_ops_per_s);
-  out.target_bytes_per_s = part(whole.target_bytes_per_s);
-  out.source_bytes_per_s = part(whole.source_bytes_per_s);
-  return out;
-}
-
 void ClusterLink::change_limits(const RateChange& change) {
   for (const auto& shard : shards_)
-    shard->pipeline->change_limits(part_of(change));
+    shard->pipeline->change_limits(part_of(change, shards_.size()));
 }
 
 bool ClusterLink::is_forbidden() const {
@@ -239,31 +190,22 @@ void ClusterLink::publish(TimePoint now) {
   for (const auto& shard : shards_) {
     if (!shard->is_leaving || !shard->has_ended) all.push_back(*shard->board.read());
   }
-  const bool has_shards = !all.empty();
   const bool is_doubtful = table_.doubtful.any();
   const auto status = std::make_shared<Status>(sum_of(std::move(all)));
   status->synced = status->synced && !is_doubtful;
   status->cutover = cutover_;
   status->verify = comparison_.summary();
-  if (!has_shards) status->phase = Phase::connecting;
-  if (finished_) status->phase = result_ ? Phase::failed : Phase::stopped;
-  status->uptime_s = static_cast<double>(elapsed_ms(began_, now)) / 1000;
+  complete_sum(*status, {finished_, result_, last_error_, began_}, now);
   const Uri& uri = options_.source.uri;
   if (!uri.hosts.empty())
     status->source = to_string(Endpoint{uri.hosts.front().host, uri.hosts.front().port});
-  if (!last_error_.empty() && !status->last_error) status->last_error = last_error_;
-  if (result_) status->last_error = result_.what;
-  status->published_ms = std::chrono::duration_cast<Millis>(now.time_since_epoch()).count();
   if (elapsed_ms(logged_at_, now) >= log_interval_ms || finished_) log_progress(*status, now);
   board_.publish(status);
 }
 
 void ClusterLink::log_progress(const Status& status, TimePoint now) {
   logged_at_ = now;
-  if (!logs_progress) return;
-  log_info("progress: phase={} shards={} keys={} applied={} commands_per_s={:.0f} lag_bytes={}",
-           to_string(status.phase), status.shards.size(), status.snapshot_keys_done, status.applied,
-           status.commands_per_s, status.lag_bytes ? std::to_string(*status.lag_bytes) : "unknown");
+  if (logs_progress) log_sum(status);
 }
 
 }  // namespace keyferry

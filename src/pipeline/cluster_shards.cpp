@@ -3,6 +3,7 @@
 
 #include "keyferry/base/log.hpp"
 #include "keyferry/pipeline/cluster_link.hpp"
+#include "keyferry/pipeline/whole_link.hpp"
 
 namespace keyferry {
 namespace {
@@ -163,11 +164,7 @@ Options ClusterLink::options_of(const ShardTable::Entry& entry, const ClusterSha
   out.target.client_name = "keyferry-" + out.delivery_link + "-" + out.instance;
   out.target_before = TargetBefore::keep;
   out.stop_verify = StopVerify::none;  // done for all together
-  const auto count = static_cast<std::int64_t>(source_.view().shards.size());
-  for (const auto limit : {&Options::limits_memory_max_bytes, &Options::spool_max_bytes,
-                           &Options::limits_target_ops_per_s, &Options::limits_target_bytes_per_s,
-                           &Options::limits_source_bytes_per_s, &Options::delivery_retain_bytes})
-    out.*limit = (out.*limit + count - 1) / count;
+  take_part_of_limits(out, source_.view().shards.size());
   return out;
 }
 
@@ -235,18 +232,9 @@ Task<Error> ClusterLink::save_table() {
   if (!claim_) co_return Error();
   Bytes text;
   append_shard_table(text, table_);
-  const TimePoint begin = Clock::now();
-  Backoff backoff(Millis(20), Millis(1000));
-  while (!finished_) {
-    Bytes command = make_command({"SET", claim_->keys().record + ":shards", text});
-    auto reply = co_await claim_->ask(std::move(command));
-    if (reply && !reply->is_error()) break;
-    last_error_ = reply ? reply->text : reply.error().what;
-    if (elapsed_ms(begin, Clock::now()) > options_.target.reconnect_max_s * 1000)
-      co_return Error(Errc::unreachable, "the table of shards cannot be written: " + last_error_);
-    co_await halt_.wait_for(backoff.next());
-  }
-  co_return Error();
+  std::string key = table_key();
+  Error error = co_await claim_->write_text(std::move(key), std::move(text));
+  co_return error.is(Errc::cancelled) ? Error() : error;
 }
 
 // Tells every pipeline which slots are its own.

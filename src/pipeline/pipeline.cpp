@@ -52,8 +52,9 @@ Task<Error> Pipeline::run() {
   scope_.spawn(report());  // from here on: a standby that waits for the lease is alive
   Error error = co_await open_ends();
   if (!error && !file_) error = co_await open_kept_stream();
-  if (error) {
+  if (error || finished_) {
     finish(std::move(error));
+    sink_.stop();  // once more: stopped while it was being opened, it has gone on opening
     Error ignored = co_await sink_.run();  // lanes may have been started
     co_await hand_back();
     co_await sink_.restore_target();
@@ -120,8 +121,8 @@ Task<Error> Pipeline::run() {
 // Reaches both ends and makes sure that they are not the same.
 Task<Error> Pipeline::open_ends() {
   if (Error wrong = compile_rules()) co_return wrong;
-  if (role != nullptr) {
-    sink_.shared = &role->target;
+  if (role != nullptr) sink_.shared = &role->target;
+  if (is_shard()) {
     psync_.place = [this] { return role->replica; };
     psync_.turn = role->turn;
     psync_.may_full_sync = [this] { return source_.full_syncs == 0 || role->may_full_sync(); };
@@ -130,7 +131,9 @@ Task<Error> Pipeline::open_ends() {
   ServerIdentity source;
   Error error = co_await observer_.open(source);
   if (error) co_return with_context("source " + redacted(options_.source.uri), std::move(error));
-  if (source.is_cluster && role == nullptr)
+  if (role != nullptr && role->admit) error = role->admit(source);
+  if (error) co_return error;
+  if (source.is_cluster && !is_shard())
     log_warn("the source is one node of a cluster; only its own slots will be copied");
   error = co_await sink_.open();
   if (!error) error = judge_rules();
@@ -246,7 +249,7 @@ Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint rece
     psync_.ack_now();
   }
   if (auto batch = decoder_.take()) {
-    if (role != nullptr) error = co_await enter_slots(foreign_slots(*batch), received);
+    if (is_shard()) error = co_await enter_slots(foreign_slots(*batch), received);
     if (error) co_return error;
     transform_.apply(*batch);
     if (is_limited()) spend_target(static_cast<std::int64_t>(batch->commands.size()), bytes.size());

@@ -197,14 +197,13 @@ Task<Error> Pipeline::heal() {
   bool alone = false;
   while (!finished_) {
     // Others come meanwhile, and the same ones again, unless too many wait already.
-    const bool has_more = sink_.suspects().waiting() > (role != nullptr ? 1 : heal_many);
+    const bool has_more = sink_.suspects().waiting() > (is_shard() ? 1 : heal_many);
     co_await halt_.wait_for(has_more ? heal_turn : heal_interval);
     if (finished_ || !in_stream_ || sink_.is_healing() || sink_.suspects().empty()) continue;
     // Far behind, many more may come, and copies would have to be kept until the stream is there.
     if (lag_.lag_bytes(Clock::now()).value_or(heal_lag_max_bytes) >= heal_lag_max_bytes) continue;
-    auto keys = role == nullptr
-                    ? sink_.suspects().take(heal_keys_most)
-                    : sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_of_a_slot);
+    auto keys = is_shard() ? sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_of_a_slot)
+                           : sink_.suspects().take(heal_keys_most);
     if (keys.empty()) continue;
     const std::size_t few = co_await copier_.count_within(keys, heal_bytes_most);
     const auto rest = keys.begin() + static_cast<std::ptrdiff_t>(few);
@@ -215,7 +214,7 @@ Task<Error> Pipeline::heal() {
     const bool usable =
         copies && copies->replid == source_.replid && in_stream_ && copies->at >= decoder_.offset();
     alone = false;
-    if (!usable && role != nullptr && !copies) {
+    if (!usable && is_shard() && !copies) {
       const ByteView refusal = copies.error().what;
       alone = refusal.find("TRYAGAIN") != ByteView::npos;
       if (is_elsewhere(refusal)) {

@@ -38,7 +38,7 @@ Task<Error> Pipeline::enter_slots(ShardSlots slots, TimePoint since) {
 bool Pipeline::meets_foreign_slot(const rdb::Event& event) {
   const bool begins_key =
       event.kind == rdb::Event::Kind::key || event.kind == rdb::Event::Kind::big_key;
-  if (role == nullptr || !begins_key || is_own_key(event.key)) return false;
+  if (!is_shard() || !begins_key || is_own_key(event.key)) return false;
   const Slot slot = slot_of(event.key);
   return !role->target.slots[slot] && !entered_[slot];
 }

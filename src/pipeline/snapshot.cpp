@@ -40,6 +40,7 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
     sink_.forget_snapshot();
     Error error = is_resync ? judge_resync() : Error();
     if (!error) error = co_await sink_.idle();
+    if (!error && role != nullptr && role->begin_anew) error = role->begin_anew();
     if (error) co_return error;
     // Keys that were deleted at the source meanwhile are in no snapshot; a real replica empties
     // itself as well.

@@ -117,6 +117,9 @@ const CommandInfo* RedisSink::info_of(const Command& command,
 Route RedisSink::route_of(const Command& command, const CommandInfo* info,
                           std::span<const ByteView> args) const {
   if (command.refusal != nullptr) return route_refused(command.refusal);
+  if (is_of_several()) {
+    if (const auto route = route_of_several(info, args)) return *route;
+  }
   return route_command(info, args, command.db, nodes_.is_cluster());
 }
 
@@ -441,6 +444,11 @@ Task<Error> RedisSink::run_on_all_nodes(Plan& plan, const Command& command) {
   if (error || stream_void_) co_return error;
   const auto args = plan.cargo->batch->args_of(command);
   if (command.db != 0) co_return refuse_here(plan, command, "database_on_cluster");
+  if (const auto route = route_of_several(command.info, args)) {
+    if (route->kind == Route::Kind::refuse) co_return refuse_here(plan, command, route->reason);
+    ++stats_.filtered;
+    co_return Error();
+  }
   Bytes wire(command.wire);
   if (is_plain_function_load(command.info, args))
     wire = make_command({args[0], args[1], "REPLACE", args[2]});

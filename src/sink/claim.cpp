@@ -5,6 +5,7 @@
 #include "keyferry/base/log.hpp"
 #include "keyferry/cluster/redirect.hpp"
 #include "keyferry/command/keys.hpp"
+#include "keyferry/config/sources.hpp"
 
 namespace keyferry {
 namespace {
@@ -47,6 +48,7 @@ void for_each_line(ByteView text, Use use) {
 // Instances that share a source have a link each.
 std::string link_of(const Options& options) {
   std::string name = options.delivery_link;
+  if (name.empty() && !options.sources.empty()) name = several_link;
   if (name.empty()) {
     std::string address = options.source.uri.path;
     for (const HostPort& host : options.source.uri.hosts)
@@ -267,16 +269,20 @@ void Claim::stop() {
 Task<Error> Claim::write(const Record& record) {
   Bytes text;
   append_record(text, record);
+  co_return co_await write_text(keys_.record, std::move(text));
+}
+
+Task<Error> Claim::write_text(std::string key, Bytes text) {
   Backoff backoff(Millis(20), Millis(1000));
   const TimePoint begin = Clock::now();
   while (!stopping_) {
-    Bytes command = make_command({"SET", keys_.record, text});
+    Bytes command = make_command({"SET", key, text});
     auto reply = co_await ask(std::move(command));  // the lease is being kept meanwhile
     if (reply && !reply->is_error()) co_return Error();
     const std::string what = reply ? reply->text : reply.error().what;
     if (elapsed_ms(begin, Clock::now()) > options_.target.reconnect_max_s * 1000)
-      co_return Error(Errc::unreachable, "the record cannot be written: " + what);
-    log_debug("record cannot be written now: {}", what);
+      co_return Error(Errc::unreachable, key + " cannot be written: " + what);
+    log_debug("{} cannot be written now: {}", key, what);
     co_await halt_.wait_for(backoff.next());
   }
   co_return Error(Errc::cancelled, "stopped");

@@ -1,7 +1,9 @@
 // RedisSink: one of several into the same target (sink/shared_target). Emptying it means removing
-// the keys of this shard's slots: by hand, behind everything before and before everything after.
+// the keys of this shard's slots: by hand, behind everything before and before everything after. Of
+// several sources none may empty it.
 #include "keyferry/base/log.hpp"
 #include "keyferry/command/keys.hpp"
+#include "keyferry/resp/word.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
 namespace keyferry {
@@ -30,11 +32,25 @@ Offset RedisSink::stretch_end(const Batch& batch, std::size_t from) const {
 
 // Why the keys of the shard cannot be told from others; nullptr when they can.
 const char* RedisSink::why_not_flush() const {
+  if (!shared->by_slots) return "would_empty_what_others_brought";
   if (shared->contested.any()) return "flush_while_slots_move";
   const bool renames =
       transform != nullptr && (transform->remap().maps_keys() ||
                                transform->remap().maps_databases() || transform->has_script());
   return renames ? "flush_of_a_shard_with_other_names" : nullptr;
+}
+
+// Functions and scripts belong to the server. A library that is loaded later wins, like a key; none
+// of several sources may take all of them away. A script that stays does no harm.
+std::optional<Route> RedisSink::route_of_several(const CommandInfo* info,
+                                                 std::span<const ByteView> args) const {
+  if (!is_of_several() || info == nullptr || args.size() < 2) return std::nullopt;
+  if (info->name == "SCRIPT" && is_word(args[1], "FLUSH"))
+    return Route{Route::Kind::drop, 0, "scripts_of_others"};
+  const bool flushes =
+      is_word(args[1], "FLUSH") || (is_word(args[1], "RESTORE") && is_word(args.back(), "FLUSH"));
+  if (info->name != "FUNCTION" || !flushes) return std::nullopt;
+  return Route{Route::Kind::refuse, 0, "would_empty_what_others_brought"};
 }
 
 // `end`: of the flush in the stream; slots that have come further are left alone.

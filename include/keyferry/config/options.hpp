@@ -62,6 +62,9 @@ struct EndOptions {
 
 struct Options {
   EndOptions source;
+  // `sources`: each as the options of a link of its own; then `source` only holds what all have.
+  std::vector<Options> sources;
+  std::string source_name;  // of one of several
   std::string source_psync_command = "PSYNC";
   OnTruncated source_aof_on_truncated = OnTruncated::stop;
   std::string source_aof_until;  // parse_time() reads it; "" = to the end

@@ -8,10 +8,15 @@
 
 namespace keyferry {
 
+// What an entry of `sources` is called; no option. Every entry begins with one that says "".
+inline constexpr const char* source_name_setting = "source.name";
+
 struct Setting {
   std::string name;    // "source.uri"
   std::string value;   // as written
   std::string origin;  // "keyferry.yaml:3", "KEYFERRY_SOURCE_URI", "--set": for messages
+  // Of the n-th entry of `sources`; 0: of the link. `name` may be source_name_setting there.
+  std::size_t source = 0;
 };
 
 // Appends to both; each problem is one line that starts with "<file>:<line>: ".

@@ -1,7 +1,8 @@
 // The one link of a run, whichever way its source is read: as its replica (pipeline.hpp), as a
-// replica of every shard of a cluster (cluster_link.hpp), or by
-// scanning it (scan_link.hpp) when that is asked for or nothing else is allowed; into a file
-// (export.hpp, cluster_export.hpp) when the target is one. Executor thread only.
+// replica of every shard of a cluster (cluster_link.hpp) or of every source of a list
+// (several_sources.hpp), or by scanning it (scan_link.hpp) when that is asked for or nothing else
+// is allowed; into a file (export.hpp, cluster_export.hpp) when the target is one. Executor thread
+// only.
 #pragma once
 
 #include <functional>
@@ -12,6 +13,7 @@
 #include "keyferry/pipeline/export.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 #include "keyferry/pipeline/scan_link.hpp"
+#include "keyferry/pipeline/several_sources.hpp"
 
 namespace keyferry {
 
@@ -50,8 +52,9 @@ class AnyLink {
   std::optional<Export> export_;                 // the target is a file
   std::optional<ClusterExport> cluster_export_;  // in export_'s place
   std::optional<Pipeline> replica_;
-  std::optional<ClusterLink> cluster_;  // in replica_'s place
-  std::optional<ScanLink> scan_;        // in charge when it is there
+  std::optional<ClusterLink> cluster_;     // in replica_'s place
+  std::optional<SeveralSources> several_;  // alone, where there is a list of sources
+  std::optional<ScanLink> scan_;           // in charge when it is there
   bool scans_ = false;
   bool is_cluster_ = false;
   bool stopped_ = false;  // before run()

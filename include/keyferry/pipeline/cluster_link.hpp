@@ -69,7 +69,7 @@ class ClusterLink {
   // the life of the link (cluster_link.cpp)
   Task<Error> open();
   Task<Error> open_target();
-  Task<Error> prepare_target(bool knows_link);
+  std::string table_key() const { return claim_->keys().record + ":shards"; }
   Task<Error> report();
   Task<Error> run_shard(Shard& shard);
   Task<Error> end_leaving(Shard& shard);
@@ -78,7 +78,6 @@ class ClusterLink {
   bool all_ready() const;
   void publish(TimePoint now);
   void log_progress(const Status& status, TimePoint now);
-  RateChange part_of(const RateChange& whole) const;
 
   // shards and slots (cluster_shards.cpp)
   Task<Error> follow();

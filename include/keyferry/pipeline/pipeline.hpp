@@ -120,6 +120,7 @@ class Pipeline {
   Error place(Error error) const;
 
   // one of several (shard_role.cpp)
+  bool is_shard() const { return role != nullptr && role->target.by_slots; }
   ShardSlots foreign_slots(const Batch& batch);
   Task<Error> enter_slots(ShardSlots slots, TimePoint since);
   bool meets_foreign_slot(const rdb::Event& event);

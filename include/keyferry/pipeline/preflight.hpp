@@ -60,6 +60,15 @@ struct Finding {
 // In the order in which people look for causes: reach, roles, rights, room, settings.
 std::vector<Finding> judge_preflight(const PreflightFacts& facts, const Options& options);
 
+// Several sources: what is the same for all is said once, the rest with the name of its source.
+struct SourceFindings {
+  std::string source;
+  std::vector<Finding> findings;
+};
+std::vector<Finding> join_findings(std::vector<SourceFindings> all);
+// What keeps a server from being one of several sources; nullopt: nothing.
+std::optional<Finding> judge_as_one_of_several(const PreflightFacts& facts, const Options& one);
+
 // What each command is needed for, and whether a link of these options works without it.
 struct NeededCommand {
   std::string name;  // "CLIENT KILL"

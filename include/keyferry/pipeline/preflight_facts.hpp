@@ -11,4 +11,7 @@ namespace keyferry {
 // `measure_writes` the source is asked twice, a second apart.
 Task<Error> gather_preflight(const Options& options, bool measure_writes, PreflightFacts& facts);
 
+// The same, judged: of one source, or of every one of a list.
+Task<Error> check_link(const Options& options, bool measure_writes, std::vector<Finding>& findings);
+
 }  // namespace keyferry

@@ -51,6 +51,8 @@ class Claim {
   Task<Error> renew_after_flush();
   // Writes a record by hand, when nothing else of ours is under way.
   Task<Error> write(const Record& record);
+  // The same with any text of ours. Error cancelled: stop() came before it could be written.
+  Task<Error> write_text(std::string key, Bytes text);
 
   // Any command by hand, at the node that serves the claim's keys.
   Task<Result<RespValue>> ask(Bytes command);

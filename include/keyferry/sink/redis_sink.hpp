@@ -263,6 +263,9 @@ class RedisSink {
   bool is_flush_of_a_shard(const Command& command) const;
   Offset stretch_end(const Batch& batch, std::size_t from) const;
   const char* why_not_flush() const;
+  bool is_of_several() const { return shared != nullptr && !shared->by_slots; }
+  std::optional<Route> route_of_several(const CommandInfo* info,
+                                        std::span<const ByteView> args) const;
   Task<Error> remove_shared(Offset end, std::optional<std::int32_t> db);
   Task<Error> remove_shared_at(Endpoint node, std::optional<std::int32_t> only,
                                std::bitset<slot_count> slots, std::uint64_t& removed);

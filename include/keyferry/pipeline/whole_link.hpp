@@ -1,0 +1,49 @@
+// What a link that consists of several pipelines into one target (cluster_link, several_sources)
+// does once for all of them: it takes the right to write, empties the target where that is asked
+// for, keeps a table of its own there, deals out limits and adds up what the pipelines say. Plain
+// functions and values; the link keeps the state. Executor thread only.
+#pragma once
+
+#include <memory>
+
+#include "keyferry/pipeline/status.hpp"
+#include "keyferry/sink/claim.hpp"
+
+namespace keyferry {
+
+// Reaches the target, and with exactly_once takes the right to write there as the whole link:
+// another instance may be at work. `claim` stays null with at_least_once.
+Task<Error> open_whole(const asio::any_io_executor& executor, const Options& options,
+                       TargetNodes& nodes, std::unique_ptr<Claim>& claim);
+
+// The text that an earlier run left under `key`; nullopt: none.
+Task<Result<std::optional<Bytes>>> read_table(Claim& claim, std::string key);
+
+// Whose the target is, before any pipeline begins.
+struct WholeTarget {
+  bool knows_link = false;  // our table was there
+  bool is_owned = false;    // it held nothing when the link began
+  bool was_emptied = false;
+};
+// target.before, for all pipelines. Errors: usage when it is not as required.
+Task<Error> prepare_whole(const Options& options, TargetNodes& nodes, Claim* claim,
+                          WholeTarget& target);
+// FLUSHALL on every master; the claim survives it.
+Task<Error> empty_whole(const Options& options, TargetNodes& nodes, Claim* claim);
+
+// Each of `count` pipelines gets the same part of what all may use.
+void take_part_of_limits(Options& options, std::size_t count);
+RateChange part_of(const RateChange& whole, std::size_t count);
+
+// Of the link, for what is published.
+struct WholeState {
+  bool finished = false;
+  const Error& result;
+  const std::string& last_error;
+  TimePoint began;
+};
+// The sum of the pipelines' statuses becomes that of the link.
+void complete_sum(Status& sum, const WholeState& link, TimePoint now);
+void log_sum(const Status& sum);
+
+}  // namespace keyferry

@@ -1,0 +1,517 @@
+// Several sources into one target: each followed exactly once, ended together, and what would take
+// away the keys of the others refused.
+#include "e2e/start.hpp"
+#include "support/fault_proxy.hpp"
+
+namespace keyferry::test {
+namespace {
+
+struct Entry {
+  std::string uri;
+  std::string name;
+  std::string prefix;
+};
+
+std::string entry_text(const Entry& entry) {
+  std::string out = "  - uri: " + entry.uri + "\n";
+  if (!entry.name.empty()) out += "    name: " + entry.name + "\n";
+  if (!entry.prefix.empty())
+    out += "    transform: {key_prefix: {add: \"" + entry.prefix + "\"}}\n";
+  return out;
+}
+
+// `keyferry COMMAND` with a file that lists the sources.
+void start_several(Keyferry& link, const std::vector<Entry>& sources, const std::string& target,
+                   const std::vector<std::string>& settings = {},
+                   const std::string& command = "run") {
+  std::string text = "sources:\n";
+  for (const Entry& entry : sources)
+    text += entry_text(entry);
+  text += "target: {uri: '" + target + "'}\ndelivery: {lease_s: 1}\n";
+  write_file(link.directory().file("several.yaml"), text);
+  std::vector<std::string> args = {command, "--config", link.directory().file("several.yaml"),
+                                   "--http", "127.0.0.1:" + std::to_string(link.http_port())};
+  const std::string listen = "admin.resp_listen=127.0.0.1:" + std::to_string(link.resp_port());
+  for (const std::string& setting :
+       with_settings(settings, {"--set", listen, "--set", "spool.dir=" + link.spool_dir()}))
+    args.push_back(setting);
+  link.start(args);
+}
+
+// What the target is to hold of a source: copied by hand, under the names it gets.
+void add_to(RedisServer& whole, const RedisServer& source, const std::string& prefix) {
+  RespClient from = source.client();
+  RespClient to = whole.client();
+  std::string cursor = "0";
+  do {
+    const Reply page = from.must({"SCAN", cursor, "COUNT", "1000"});
+    cursor = page.items[0].text;
+    for (const Reply& key : page.items[1].items) {
+      const Reply expiry = from.must({"PEXPIRETIME", key.text});
+      const Reply value = from.must({"DUMP", key.text});
+      if (value.is_nil()) continue;
+      const std::int64_t at = expiry.integer > 0 ? expiry.integer : 0;
+      to.must({"RESTORE", prefix + key.text, std::to_string(at), value.text, "ABSTTL", "REPLACE"});
+    }
+  } while (cursor != "0");
+}
+
+RedisServer followed_source(std::vector<std::string> more = {}) {
+  std::vector<std::string> args = {"--repl-backlog-size", "64mb", "--repl-diskless-sync-delay",
+                                   "0"};
+  args.insert(args.end(), more.begin(), more.end());
+  return source_server(args);
+}
+
+LiveOptions live_of(std::uint64_t seed, std::size_t keys = 1200) {
+  LiveOptions live;
+  live.dataset.keys = keys;
+  live.dataset.seed = seed;
+  live.dataset.cluster_safe = true;
+  live.dataset.functions = false;
+  live.seed = seed + 100;
+  live.commands_per_s = 1200;
+  return live;
+}
+
+// Three sources of which one keeps its names, with a writer each.
+class Harbour {
+ public:
+  Harbour() {
+    const char* const prefixes[] = {"", "b:", "c:"};
+    for (std::size_t i = 0; i < 3; ++i) {
+      sources_.push_back(followed_source());
+      const std::string name(1, static_cast<char>('a' + i));
+      entries_.push_back({sources_[i].uri(), name, prefixes[i]});
+      const LiveOptions live = live_of(i + 1);
+      fill(sources_[i], live.dataset);
+      writers_.push_back(std::make_unique<LiveWriter>(sources_[i], live));
+    }
+  }
+
+  RedisServer& source(std::size_t i) { return sources_.at(i); }
+  const std::vector<Entry>& entries() const { return entries_; }
+
+  void stop_writers() {
+    for (const auto& writer : writers_) {
+      writer->stop();
+      EXPECT_TRUE(writer->errors().empty()) << writer->errors().front();
+      EXPECT_GT(writer->commands(), 500u);
+    }
+  }
+
+  template <class Target>
+  void expect_equal(const Target& target, Keyferry& link) {
+    RedisServer whole;
+    for (std::size_t i = 0; i < sources_.size(); ++i)
+      add_to(whole, sources_[i], entries_[i].prefix);
+    EXPECT_GT(key_count(whole), 3000u);
+    EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
+  }
+
+ private:
+  std::vector<RedisServer> sources_;
+  std::vector<Entry> entries_;
+  std::vector<std::unique_ptr<LiveWriter>> writers_;
+};
+
+// Killed twice under writes that may not be repeated.
+template <class Target>
+void play_kills(Target& target) {
+  Harbour harbour;
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, harbour.entries(), target.uri());
+  wait_streaming(link);
+  EXPECT_EQ(link.status("shards.2.source"), harbour.source(2).address());
+  for (int kill = 0; kill < 2; ++kill) {
+    std::this_thread::sleep_for(Millis{700});
+    link.process().kill9();
+    start_several(link, harbour.entries(), target.uri());
+    wait_streaming(link);
+  }
+  std::this_thread::sleep_for(Millis{300});
+  harbour.stop_writers();
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  EXPECT_EQ(link.status("counters.full_resyncs"), "0");
+
+  drain(link);
+
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(harbour.source(i).info("sync_full"), "1") << i;
+  harbour.expect_equal(target, link);
+}
+
+TEST(SeveralSources, KilledAndStartedAgainIntoOneServer) {
+  RedisServer target;
+  play_kills(target);
+}
+
+TEST(SeveralSources, KilledAndStartedAgainIntoACluster) {
+  RedisCluster target;
+  play_kills(target);
+}
+
+TEST(SeveralSources, OneFailsOverWhileTheOthersGoOn) {
+  RedisServer target;
+  RedisServer first = followed_source();
+  RedisServer heir =
+      followed_source({"--replicaof", first.host() + " " + std::to_string(first.port())});
+  RedisServer other = followed_source();
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return heir.info("master_link_status") == "up"; }));
+  const LiveOptions live = live_of(5);
+  fill(other, live.dataset);
+  LiveWriter writer(other, live);
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{first.uri() + "," + heir.address(), "a", ""}, {other.uri(), "b", "b:"}},
+                target.uri());
+  wait_streaming(link);
+  first.command({"INCRBY", "sum", "1"});
+  const std::uint64_t before = writer.commands();
+
+  first.command({"FAILOVER", "TO", heir.host(), std::to_string(heir.port())});
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return heir.info("role") == "master"; }));
+  heir.command({"INCRBY", "sum", "10"});
+  ASSERT_TRUE(wait_for(Millis{20000}, [&] {
+    return target.command({"GET", "sum"}).text == "11";
+  })) << link.output();
+  EXPECT_GT(writer.commands(), before);
+  writer.stop();
+  drain(link);
+
+  RedisServer whole;
+  add_to(whole, heir, "");
+  add_to(whole, other, "b:");
+  EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
+  EXPECT_EQ(other.info("sync_full"), "1");
+}
+
+TEST(SeveralSources, OneThatRestartsIsGoneOnWith) {
+  RedisServer target;
+  RedisServer a = followed_source({"--save", "3600 1"});
+  RedisServer b = followed_source();
+  Keyferry link(KEYFERRY_BINARY);
+  a.command({"INCRBY", "a", "1"});
+  start_several(link, {{a.uri(), "a", ""}, {b.uri(), "b", ""}}, target.uri());
+  wait_streaming(link);
+
+  a.stop();
+  ASSERT_TRUE(link.wait_status("lag.bytes", "null", Millis{10000}));
+  EXPECT_EQ(link.status("synced"), "false");
+  b.command({"INCRBY", "b", "1"});
+  EXPECT_TRUE(wait_for(Millis{5000}, [&] { return target.command({"GET", "b"}).text == "1"; }));
+  a.restart();
+  a.command({"INCRBY", "a", "10"});
+
+  EXPECT_TRUE(wait_for(Millis{15000}, [&] {
+    return target.command({"GET", "a"}).text == "11";
+  })) << link.output();
+  EXPECT_EQ(link.status("counters.full_resyncs"), "0");
+  drain(link);
+}
+
+// What takes the keys, or the functions, of all away.
+void expect_refused(const Args& command, const std::string& target_uri, const Endpoint& target) {
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  a.command({"SET", "of-a", "1"});
+  b.command({"SET", "of-b", "1"});
+  b.command({"FUNCTION", "LOAD", "#!lua name=b\nredis.register_function('b', function() end)"});
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{a.uri(), "ann", ""}, {b.uri(), "bob", ""}}, target_uri);
+  wait_streaming(link);
+
+  a.command(command);
+  b.command({"SET", "later", "1"});
+
+  EXPECT_EQ(link.wait_exit(Millis{15000}), 1) << link.output();
+  EXPECT_NE(link.output().find("source ann"), std::string::npos) << link.output();
+  EXPECT_NE(link.output().find(command[0]), std::string::npos) << link.output();
+  EXPECT_NE(link.output().find("would_empty_what_others_brought"), std::string::npos)
+      << link.output();
+  Keyspace keys(target);
+  EXPECT_EQ(keys.command({"GET", "of-a"}).text, "1") << command[0];
+  EXPECT_EQ(keys.command({"GET", "of-b"}).text, "1") << command[0];
+  EXPECT_EQ(keys.command({"FUNCTION", "LIST"}).items.size(), 1u) << command[0];
+}
+
+TEST(SeveralSources, WhatEmptiesTheTargetIsRefusedByName) {
+  for (const Args& command :
+       {Args{"FLUSHALL"}, Args{"FLUSHDB"}, Args{"SWAPDB", "0", "1"}, Args{"FUNCTION", "FLUSH"}}) {
+    RedisServer target;
+    expect_refused(command, target.uri(), target);
+  }
+}
+
+TEST(SeveralSources, AFlushIsRefusedOnTheWayToAClusterToo) {
+  RedisCluster target;
+  expect_refused({"FLUSHALL"}, target.uri(), target);
+}
+
+TEST(SeveralSources, ARefusedFlushMayBeSkipped) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  b.command({"SET", "of-b", "1"});
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{a.uri(), "a", ""}, {b.uri(), "b", ""}}, target.uri(),
+                {"errors.policy=skip"});
+  wait_streaming(link);
+
+  a.command({"SET", "before", "1"});
+  a.command({"FLUSHALL"});
+  a.command({"SET", "after", "1"});
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] {
+    return target.command({"GET", "after"}).text == "1";
+  })) << link.output();
+  drain(link);
+
+  EXPECT_EQ(target.command({"GET", "of-b"}).text, "1");
+  EXPECT_EQ(target.command({"GET", "before"}).text, "1");
+}
+
+TEST(SeveralSources, AServerTwiceIsRefused) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer copy = followed_source({"--replicaof", a.host() + " " + std::to_string(a.port())});
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return copy.info("master_link_status") == "up"; }));
+  Keyferry link(KEYFERRY_BINARY);
+
+  start_several(link,
+                {{a.uri(), "a", ""}, {"redis://localhost:" + std::to_string(a.port()), "b", ""}},
+                target.uri());
+  EXPECT_EQ(link.wait_exit(Millis{10000}), 2);
+  EXPECT_NE(link.output().find("the same server as that of entry 1"), std::string::npos)
+      << link.output();
+
+  start_several(link, {{a.uri(), "a", ""}, {copy.uri(), "b", ""}}, target.uri());
+  EXPECT_EQ(link.wait_exit(Millis{10000}), 2) << link.output();
+  EXPECT_NE(link.output().find("shares its history"), std::string::npos) << link.output();
+}
+
+TEST(SeveralSources, AClusterAmongThemIsRefused) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisCluster cluster;
+  Keyferry link(KEYFERRY_BINARY);
+
+  start_several(link, {{a.uri(), "a", ""}, {cluster.uri(), "b", ""}}, target.uri());
+
+  EXPECT_EQ(link.wait_exit(Millis{10000}), 2) << link.output();
+  EXPECT_NE(link.output().find("is a cluster"), std::string::npos) << link.output();
+}
+
+TEST(SeveralSources, LagZeroWaitsForTheLast) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{a.uri(), "a", ""}, {b.uri(), "b", ""}}, target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+
+  b.sigstop();
+  ASSERT_TRUE(link.wait_status("synced", "false", Millis{10000}));
+  link.http_post("/drain");
+  std::this_thread::sleep_for(Millis{2500});
+  EXPECT_TRUE(link.is_running()) << link.output();
+  b.sigcont();
+
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 0) << link.output();
+}
+
+TEST(SeveralSources, OneThatMustBeCopiedAgainEndsThemAllUntilRestarted) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  a.command({"SET", "gone", "1"});
+  b.command({"SET", "of-b", "1"});
+  const std::vector<Entry> entries = {{a.uri(), "a", ""}, {b.uri(), "b", ""}};
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, entries, target.uri(), {"target.before=flush"});
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+
+  a.command({"DEBUG", "CHANGE-REPL-ID"});
+  a.command({"CLIENT", "KILL", "TYPE", "REPLICA"});
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 4) << link.output();
+  EXPECT_NE(link.output().find("--restart"), std::string::npos) << link.output();
+  EXPECT_EQ(target.command({"GET", "of-b"}).text, "1");
+  a.command({"DEL", "gone"});
+
+  start_several(link, entries, target.uri(), {"target.before=flush"});
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 4) << link.output();
+  EXPECT_EQ(target.command({"GET", "of-b"}).text, "1");
+  std::vector<std::string> args = {"run",
+                                   "--config",
+                                   link.directory().file("several.yaml"),
+                                   "--restart",
+                                   "--http",
+                                   "",
+                                   "--set",
+                                   "admin.resp_listen="};
+  args[5] = "127.0.0.1:" + std::to_string(link.http_port());
+  link.start(args);
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+  drain(link);
+
+  EXPECT_EQ(target.command({"EXISTS", "gone"}).integer, 0);
+  EXPECT_EQ(target.command({"GET", "of-b"}).text, "1");
+}
+
+TEST(SeveralSources, KilledInASnapshotAllAreCopiedAgain) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  fill_strings(a, 3000);
+  b.command({"SET", "of-b", "1"});
+  const std::vector<Entry> entries = {{a.uri(), "a", ""}, {b.uri(), "b", ""}};
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, entries, target.uri(), {"limits.target_ops_per_s=1000"});
+  ASSERT_TRUE(wait_for(Millis{15000}, [&] { return key_count(target) > 300; })) << link.output();
+  link.process().kill9();
+  ASSERT_LT(key_count(target), 3000u);
+  // Some have arrived; none of these may stay.
+  for (int i = 0; i < 3000; ++i)
+    a.command({"DEL", "key:" + std::to_string(i)});
+  a.command({"SET", "of-a", "1"});
+
+  start_several(link, entries, target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  EXPECT_NE(link.output().find("every source is copied again"), std::string::npos) << link.output();
+  drain(link);
+
+  RedisServer whole;
+  add_to(whole, a, "");
+  add_to(whole, b, "");
+  EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
+}
+
+TEST(SeveralSources, TheTargetIsEmptiedOnceForAllAndNeverAgain) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  target.command({"SET", "old", "1"});
+  a.command({"SET", "of-a", "1"});
+  b.command({"SET", "of-b", "1"});
+  const std::vector<Entry> entries = {{a.uri(), "a", ""}, {b.uri(), "b", ""}};
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, entries, target.uri(), {"target.before=must_be_empty"});
+  EXPECT_EQ(link.wait_exit(Millis{10000}), 2) << link.output();
+
+  for (int start = 0; start < 2; ++start) {
+    start_several(link, entries, target.uri(), {"target.before=flush"});
+    ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+    target.command({"SET", "mine", "1"});
+    link.process().kill9();
+  }
+
+  EXPECT_TRUE(target.command({"GET", "old"}).is_nil());
+  for (const char* key : {"of-a", "of-b", "mine"})
+    EXPECT_EQ(target.command({"GET", key}).text, "1") << key;
+  EXPECT_EQ(a.info("sync_full"), "1");
+  EXPECT_EQ(b.info("sync_full"), "1");
+}
+
+TEST(SeveralSources, TheListMayGrowAndChangeItsOrder) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  RedisServer c = followed_source();
+  for (const auto& [source, key] : {std::pair(&a, "a"), std::pair(&b, "b"), std::pair(&c, "c")})
+    source->command({"INCR", key});
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{a.uri(), "", ""}, {b.uri(), "", ""}}, target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+  drain(link);
+  a.command({"INCR", "a"});
+
+  start_several(link, {{c.uri(), "", ""}, {b.uri(), "", ""}, {a.uri(), "", ""}}, target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+  drain(link);
+
+  EXPECT_EQ(target.command({"GET", "a"}).text, "2");
+  EXPECT_EQ(target.command({"GET", "b"}).text, "1");
+  EXPECT_EQ(target.command({"GET", "c"}).text, "1");
+  for (const RedisServer* source : {&a, &b, &c})
+    EXPECT_EQ(source->info("sync_full"), "1");
+}
+
+TEST(SeveralSources, GoAtLeastOnceAsWell) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  a.command({"SET", "of-a", "1"});
+  b.command({"SET", "of-b", "1"});
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{a.uri(), "a", ""}, {b.uri(), "b", ""}}, target.uri(),
+                {"delivery.mode=at_least_once"});
+  wait_streaming(link);
+  a.command({"INCR", "count-a"});
+  b.command({"INCR", "count-b"});
+  drain(link);
+
+  RedisServer whole;
+  add_to(whole, a, "");
+  add_to(whole, b, "");
+  EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
+}
+
+TEST(SeveralSources, ALaterWriteWinsByArrival) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{a.uri(), "a", ""}, {b.uri(), "b", ""}}, target.uri());
+  wait_streaming(link);
+
+  for (int i = 0; i < 3; ++i) {
+    RedisServer& writer = i % 2 == 0 ? a : b;
+    writer.command({"SET", "same", std::to_string(i)});
+    ASSERT_TRUE(wait_for(Millis{5000}, [&] {
+      return target.command({"GET", "same"}).text == std::to_string(i);
+    }));
+  }
+  drain(link);
+}
+
+TEST(SeveralSources, PausesAndShowsEveryOne) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  RedisServer b = followed_source();
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{a.uri(), "a", ""}, {b.uri(), "b", ""}}, target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+
+  EXPECT_EQ(link.http_post("/pause").status, 202);
+  ASSERT_TRUE(link.wait_status("phase", "paused", Millis{5000}));
+  a.command({"SET", "x", "1"});
+  b.command({"SET", "y", "1"});
+  std::this_thread::sleep_for(Millis{300});
+  EXPECT_TRUE(target.command({"GET", "x"}).is_nil());
+  EXPECT_EQ(link.http_post("/resume").status, 202);
+  EXPECT_TRUE(wait_for(Millis{5000}, [&] { return target.command({"GET", "y"}).text == "1"; }));
+  const std::string metrics = link.http_get("/metrics").body;
+  for (const RedisServer* source : {&a, &b})
+    EXPECT_NE(metrics.find(source->address()), std::string::npos) << metrics;
+  ASSERT_TRUE(link.wait_status("phase", "steady", Millis{5000}));
+  EXPECT_EQ(link.http_post("/cutover").status, 202);
+  EXPECT_TRUE(link.wait_status("cutover.state", "failed", Millis{5000}));
+  EXPECT_NE(link.status("cutover.problem").find("several sources"), std::string::npos);
+  drain(link);
+}
+
+TEST(SeveralSources, CheckNamesTheSourceThatHasTheProblem) {
+  RedisServer target;
+  RedisServer a = followed_source();
+  Keyferry link(KEYFERRY_BINARY);
+  const std::string nobody = "redis://127.0.0.1:" + std::to_string(free_port());
+
+  start_several(link, {{a.uri(), "ann", ""}, {nobody, "bob", ""}}, target.uri(), {}, "check");
+
+  EXPECT_EQ(link.wait_exit(Millis{15000}), 3) << link.output();
+  EXPECT_NE(link.output().find("bob: source.reach"), std::string::npos) << link.output();
+  EXPECT_NE(link.output().find("ann: source.role"), std::string::npos) << link.output();
+  start_several(link, {{a.uri(), "ann", ""}, {nobody, "bob", ""}}, target.uri(), {}, "verify");
+  EXPECT_EQ(link.wait_exit(Millis{15000}), 2) << link.output();
+}
+
+}  // namespace
+}  // namespace keyferry::test
