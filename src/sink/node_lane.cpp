@@ -71,6 +71,7 @@ Task<Error> NodeLane::connect() {
 
 Task<Error> NodeLane::serve() {
   connected_ = true;
+  selected_ = answered_db_ = 0;
   progress_ = Clock::now();
   stream_.nudge();  // slots may wait for their records to be read here
   Scope scope(executor_);
