@@ -50,6 +50,10 @@ LiveOptions in_every_database(std::uint64_t seed) {
   return live;
 }
 
+// A Valkey in import mode keeps expired keys, MIGRATE passes over them, and what removes them waits
+// behind a transaction that the half-moved slot refuses: until the link goes on by hand.
+const std::vector<std::string> impatient = with({"--set", "delivery.migrating_max_s=1"});
+
 class ClusterDatabases : public testing::Test {
  protected:
   void SetUp() override {
@@ -91,11 +95,11 @@ TEST_F(ClusterDatabases, EveryDatabaseArrivesThroughMovesAndKills) {
   LiveWriter writer(source, live);
   EverywhereWriter everywhere(source);
   Keyferry link(KEYFERRY_BINARY);
-  start(link, source, target);
+  start(link, source, target, impatient);
   for (int round = 0; round < 3; ++round) {
     move_counted(target, round);
     move_some(target, round, 3);
-    kill_and_start(link, source, target);
+    kill_and_start(link, source, target, impatient);
   }
   everywhere.stop();
   writer.stop();
@@ -128,14 +132,15 @@ TEST_F(ClusterDatabases, CommandsOverSeveralSlotsAreHealedInTheirDatabase) {
 TEST_F(ClusterDatabases, AtLeastOnceTheDatabasesAreKeptApartAsWell) {
   RedisServer source = source_server();
   RedisCluster target(several());
-  LiveOptions live = in_every_database(903);
+  const LiveOptions live = in_every_database(903);
   fill(source, live.dataset);
-  LiveWriter writer(source, live);
   EverywhereWriter everywhere(source);
   Keyferry link(KEYFERRY_BINARY);
   start(link, source, target, with_settings({"delivery.mode=at_least_once"}));
   move_counted(target, 0);
   move_some(target, 1, 3);
+  LiveWriter writer(source, live);
+  std::this_thread::sleep_for(Millis{500});
   everywhere.stop();
   writer.stop();
   source.command({"SET", "still", "here"});
@@ -216,7 +221,6 @@ TEST_F(ClusterDatabases, ASlotLeftHalfMovedGoesOnByHandInEveryDatabase) {
   RedisServer source = source_server({"--repl-backlog-size", "64mb"});
   RedisCluster target(several());
   Keyferry link(KEYFERRY_BINARY);
-  const auto impatient = with_settings({"delivery.migrating_max_s=1"}, quick_lease);
   start(link, source, target, impatient);
   const auto increment = [&source] {
     RespClient client = source.client();

@@ -79,6 +79,7 @@ class NodeLane {
 
   // connection (node_lane.cpp)
   Task<Error> connect();
+  Task<Error> say_import_source(Connection& connection);
   Task<Error> serve();
   Task<Error> write_loop();
   Task<Error> read_loop();
