@@ -97,6 +97,8 @@ void append_slot_record(Bytes& out, const SlotRecord& record) {
                  record.intent->digest);
   for (const char c : record.intent->key)
     fmt::format_to(std::back_inserter(out), "{:02x}", static_cast<unsigned char>(c));
+  if (record.intent->db != 0)
+    fmt::format_to(std::back_inserter(out), " intent-db={}", record.intent->db);
 }
 
 Result<NodeRecord> parse_node_record(ByteView text) {
@@ -123,6 +125,10 @@ Result<SlotRecord> parse_slot_record(ByteView text) {
   if (!good) return not_ours("slot record", text);
   const ByteView intent = value_of(next_word(rest), "intent");
   if (!intent.empty() && !read_intent(intent, record.intent.emplace()))
+    return not_ours("slot record", text);
+  const ByteView db = value_of(next_word(rest), "intent-db");
+  if (!db.empty() &&
+      (!record.intent || !read_number(db, record.intent->db) || record.intent->db < 0))
     return not_ours("slot record", text);
   return record;
 }

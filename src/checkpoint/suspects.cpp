@@ -130,6 +130,16 @@ void Suspects::forget_since(Offset since) {
   if (--at->second == 0) since_.erase(at);
 }
 
+void Suspects::clear_database(std::int32_t db) {
+  auto at = keys_.lower_bound(Key(db, Bytes()));
+  while (at != keys_.end() && at->first.first == db) {
+    forget_since(at->second.since);
+    bytes_ -= weight(at->first.second);
+    if (!at->second.is_healing) --waiting_;
+    at = keys_.erase(at);
+  }
+}
+
 void Suspects::clear() {
   keys_.clear();
   since_.clear();

@@ -57,7 +57,7 @@ Task<Error> ClusterLink::settle_doubts() {
         auto keys = co_await source_.read_keys(owners[i]->master, static_cast<Slot>(slot));
         if (!keys) error = keys.error();
         for (std::size_t k = 0; keys && k < keys->size(); ++k)
-          owners[i]->pipeline->suspect((*keys)[k]);
+          owners[i]->pipeline->suspect((*keys)[k].first, (*keys)[k].second);
       }
     }
     if (error) co_return error;
@@ -77,30 +77,40 @@ Task<Error> ClusterLink::settle_doubts() {
 
 // Keys that only the target has.
 Task<Error> ClusterLink::suspect_target(std::vector<Shard*> owners) {
-  const auto suspect = [&](const Bytes& key) {
-    const Slot slot = slot_of(key);
-    for (Shard* owner : owners) {
-      if (table_.doubtful[slot] && owner->role.target.slots[slot]) owner->pipeline->suspect(key);
-    }
-  };
-  const Millis limit(options_.target.reply_timeout_ms);
   Error error;
   if (target_.is_cluster()) error = co_await target_.refresh();
   if (error) co_return error;
   const std::vector<Endpoint> masters = target_.map().masters();
   for (const Endpoint& node : masters) {
-    std::string cursor = "0";
-    do {
-      Bytes scan = make_command({"SCAN", cursor, "COUNT", "1000"});
-      auto page = co_await target_.call(node, std::move(scan), limit);
-      if (!page) co_return page.error();
-      if (page->items.size() != 2)
-        co_return Error(Errc::unreachable, "SCAN on the target: " + escaped(page->text));
-      cursor = page->items[0].text;
-      for (const RespValue& key : page->items[1].items)
-        suspect(key.text);
-    } while (cursor != "0" && !finished_);
+    const auto dbs = co_await read_databases_of(target_, node, options_.target);
+    if (!dbs) co_return dbs.error();
+    for (const std::int32_t db : *dbs) {
+      error = co_await suspect_target_db(owners, node, db);
+      if (error) co_return error;
+    }
   }
+  co_return Error();
+}
+
+Task<Error> ClusterLink::suspect_target_db(std::vector<Shard*> owners, Endpoint node,
+                                           std::int32_t db) {
+  const Millis limit(options_.target.reply_timeout_ms);
+  std::string cursor = "0";
+  do {
+    Bytes scan = make_command({"SCAN", cursor, "COUNT", "1000"});
+    auto page = co_await target_.call_in(node, db, std::move(scan), limit);
+    if (!page) co_return page.error();
+    if (page->items.size() != 2)
+      co_return Error(Errc::unreachable, "SCAN on the target: " + escaped(page->text));
+    cursor = page->items[0].text;
+    for (const RespValue& key : page->items[1].items) {
+      const Slot slot = slot_of(key.text);
+      for (Shard* owner : owners) {
+        if (table_.doubtful[slot] && owner->role.target.slots[slot])
+          owner->pipeline->suspect(db, key.text);
+      }
+    }
+  } while (cursor != "0" && !finished_);
   co_return Error();
 }
 

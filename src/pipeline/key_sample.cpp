@@ -155,11 +155,10 @@ Task<Error> KeySample::read_target(std::int32_t db, std::vector<Key>& keys) {
     const auto connection = targets_.find(node);
     if (connection == targets_.end())
       co_return Error(Errc::unreachable, "slots move while keys are compared");
-    if (!target_.is_cluster()) {
-      Bytes select = make_command({"SELECT", std::to_string(db)});
-      auto selected = co_await ask(*connection->second, std::move(select), 1);
-      if (!selected) co_return selected.error();
-    }
+    Bytes select = make_command({"SELECT", std::to_string(db)});
+    auto selected = co_await ask(*connection->second, std::move(select), 1);
+    if (!selected) co_return selected.error();
+    if (selected->front().is_error()) co_return refused(selected->front());
     std::vector<Key> part;
     for (const std::size_t i : indexes)
       part.push_back(keys[i]);

@@ -74,6 +74,21 @@ class Interview {
     co_return Error();
   }
 
+  // Of a cluster where CONFIG is not allowed: SELECT tells. The highest number that is one.
+  Task<Error> count_databases() {
+    const char* const name = "cluster-databases";
+    if (facts_.config.contains(name)) co_return Error();
+    std::int32_t highest = 0;
+    for (std::int32_t step = 1 << 13; step > 0; step /= 2) {
+      auto reply = co_await ask(fmt::format("SELECT {}", highest + step));
+      if (!reply) co_return reply.error();
+      if (!reply->is_error()) highest += step;
+    }
+    facts_.config[name] = std::to_string(highest + 1);
+    auto back = co_await ask("SELECT 0");
+    co_return back ? Error() : back.error();
+  }
+
   // A command of plain words.
   Task<Result<RespValue>> ask(std::string words) {
     std::vector<std::string> args;
@@ -273,6 +288,7 @@ Task<void> gather_target(const Options& options, PreflightFacts& facts) {
     error = co_await interview.open(host);
     const std::vector<NeededCommand> needed = commands_needed_at_target(options, true);
     if (!error) error = co_await interview.ask_all(needed);
+    if (!error) error = co_await interview.count_databases();
     facts.targets[i].problem = error.what;
   }
 }

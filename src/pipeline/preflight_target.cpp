@@ -139,15 +139,13 @@ void PreflightJudge::databases() {
   const Result<Transform> rules = Transform::compile(options_);
   if (!rules) return fail("rules", rules.error().what, "correct filter, databases or transform");
   std::set<int> used;
-  for (const auto& [db, keys] : keys_by_db(source())) {
-    if (rules->filter().on_database(db).keeps()) used.insert(rules->remap().db(db));
+  for (const ServerFacts& from : sources()) {
+    for (const auto& [db, keys] : keys_by_db(from)) {
+      if (rules->filter().on_database(db).keeps()) used.insert(rules->remap().db(db));
+    }
   }
   const int highest = used.empty() ? 0 : *used.rbegin();
-  if (facts_.target_is_cluster && highest > 0) {
-    return fail("target.databases",
-                fmt::format("the source uses database {}, a cluster has only 0", highest),
-                "choose a standalone target, or databases.map and databases.prefix");
-  }
+  if (facts_.target_is_cluster) return databases_of_cluster(used.size(), highest);
   const auto count = setting(facts_.targets.front(), "databases");
   if (count && leading_number(*count) <= highest) {
     return fail("target.databases",
@@ -155,6 +153,22 @@ void PreflightJudge::databases() {
                 fmt::format("start the target with databases {}", highest + 1));
   }
   ok("target.databases", fmt::format("databases in use: {}", used.size()));
+}
+
+// Valkey 9 may have several (cluster-databases); everywhere else there is one.
+void PreflightJudge::databases_of_cluster(std::size_t used, int highest) {
+  for (const ServerFacts& target : facts_.targets) {
+    const std::int64_t count = leading_number(setting(target, "cluster-databases").value_or("1"));
+    if (highest < count) continue;
+    return fail("target.databases",
+                count > 1
+                    ? fmt::format("the source uses database {}, {} has cluster-databases {}",
+                                  highest, target.address, count)
+                    : fmt::format("the source uses database {}, a cluster has only 0", highest),
+                "choose a standalone target, databases.map and databases.prefix, or Valkey 9 with "
+                "enough cluster-databases");
+  }
+  ok("target.databases", fmt::format("databases in use: {}", used));
 }
 
 void PreflightJudge::lossy_types() {

@@ -64,9 +64,9 @@ bool Pipeline::has_recorded(Offset offset) {
   return (sink_.is_exactly_once() ? sink_.recorded_offset() : watermark_.applied()) >= offset;
 }
 
-bool Pipeline::suspect(ByteView key) {
+bool Pipeline::suspect(std::int32_t db, ByteView key) {
   if (!sink_.is_exactly_once() || !in_stream_) return false;
-  if (!is_own_key(key)) sink_.suspects().add(0, key);
+  if (!is_own_key(key)) sink_.suspects().add(db, key);
   return !sink_.suspects().overflowed();
 }
 

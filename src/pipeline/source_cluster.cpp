@@ -3,6 +3,7 @@
 #include "keyferry/base/log.hpp"
 #include "keyferry/pipeline/observer.hpp"
 #include "keyferry/resp/reply_parser.hpp"
+#include "keyferry/source/source_watch.hpp"
 
 namespace keyferry {
 namespace {
@@ -12,21 +13,41 @@ constexpr std::int64_t answer_max_ms = 2000;
 
 }  // namespace
 
-Task<Result<std::vector<Bytes>>> read_keys_of(TargetNodes& nodes, Endpoint node, Slot slot,
+Task<Result<std::vector<std::int32_t>>> read_databases_of(TargetNodes& nodes, Endpoint node,
+                                                          const EndOptions& options) {
+  Bytes command = make_command({"INFO", "keyspace"});
+  auto info =
+      co_await nodes.call(std::move(node), std::move(command), Millis(options.reply_timeout_ms));
+  if (!info) co_return info.error();
+  if (info->is_error()) co_return Error(Errc::refused_by_peer, "INFO: " + info->text);
+  std::vector<std::int32_t> out;
+  for (const auto& [db, keys] : read_source(info->text).keys)
+    out.push_back(db);
+  co_return out;
+}
+
+// CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT speak of the selected database (Valkey 9.1).
+Task<Result<std::vector<DbKey>>> read_keys_of(TargetNodes& nodes, Endpoint node, Slot slot,
                                               const EndOptions& options) {
   const Millis limit(options.reply_timeout_ms);
   const std::string number = std::to_string(slot);
-  Bytes command = make_command({"CLUSTER", "COUNTKEYSINSLOT", number});
-  auto count = co_await nodes.call(node, std::move(command), limit);
-  if (!count) co_return count.error();
-  // Some may come while we ask; of the stream they come as well.
-  command = make_command({"CLUSTER", "GETKEYSINSLOT", number, std::to_string(count->integer + 16)});
-  auto keys = co_await nodes.call(node, std::move(command), limit);
-  if (!keys) co_return keys.error();
-  if (keys->is_error()) co_return Error(Errc::unreachable, "CLUSTER GETKEYSINSLOT: " + keys->text);
-  std::vector<Bytes> out;
-  for (RespValue& key : keys->items)
-    out.push_back(std::move(key.text));
+  const auto dbs = co_await read_databases_of(nodes, node, options);
+  if (!dbs) co_return dbs.error();
+  std::vector<DbKey> out;
+  for (const std::int32_t db : *dbs) {
+    Bytes command = make_command({"CLUSTER", "COUNTKEYSINSLOT", number});
+    auto count = co_await nodes.call_in(node, db, std::move(command), limit);
+    if (!count) co_return count.error();
+    // Some may come while we ask; of the stream they come as well.
+    command =
+        make_command({"CLUSTER", "GETKEYSINSLOT", number, std::to_string(count->integer + 16)});
+    auto keys = co_await nodes.call_in(node, db, std::move(command), limit);
+    if (!keys) co_return keys.error();
+    if (keys->is_error())
+      co_return Error(Errc::unreachable, "CLUSTER GETKEYSINSLOT: " + keys->text);
+    for (RespValue& key : keys->items)
+      out.emplace_back(db, std::move(key.text));
+  }
   co_return out;
 }
 
@@ -101,7 +122,7 @@ Task<bool> SourceCluster::serves(Endpoint node, ShardSlots slots) {
   co_return false;
 }
 
-Task<Result<std::vector<Bytes>>> SourceCluster::read_keys(Endpoint node, Slot slot) {
+Task<Result<std::vector<DbKey>>> SourceCluster::read_keys(Endpoint node, Slot slot) {
   co_return co_await read_keys_of(readers_, node, slot, options_);
 }
 

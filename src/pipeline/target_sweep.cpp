@@ -44,11 +44,9 @@ Task<Error> TargetSweep::sweep_node(Endpoint node) {
 
 Task<Error> TargetSweep::sweep_db(std::int32_t db) {
   const Millis limit(common_.options.target.reply_timeout_ms);
-  if (!common_.sink.nodes().is_cluster()) {
-    Bytes select = make_command({"SELECT", std::to_string(db)});
-    auto selected = co_await connection_->call(std::move(select), limit);
-    if (!selected) co_return selected.error();
-  }
+  Bytes select = make_command({"SELECT", std::to_string(db)});
+  auto selected = co_await connection_->call(std::move(select), limit);
+  if (!selected) co_return selected.error();
   std::string cursor = "0";
   do {
     Bytes scan = make_command({"SCAN", cursor, "COUNT", "1000"});

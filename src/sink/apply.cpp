@@ -32,6 +32,27 @@ bool is_plain_function_load(const CommandInfo* info, std::span<const ByteView> a
          equals_upper(args[1], "LOAD");
 }
 
+// What one slot gets of a transaction.
+struct Piece {
+  Bytes wires;
+  std::uint32_t commands = 0;
+  std::uint32_t selects = 0;
+  std::int32_t first_db = 0;
+  std::int32_t db = 0;
+
+  void select(std::int32_t wanted) {
+    if (wanted == db) return;
+    append_command(wires, {"SELECT", std::to_string(wanted)});
+    ++selects;
+    db = wanted;
+  }
+  // Its next command runs in `wanted`.
+  void add(std::int32_t wanted) {
+    if (commands++ == 0) first_db = db = wanted;
+    select(wanted);
+  }
+};
+
 // Of its first key.
 Slot slot_of_wire(ByteView wire) {
   std::vector<ByteView> args;
@@ -63,11 +84,12 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
       while (commands[last].group != GroupMark::last)
         ++last;
     }
-    for (std::size_t at = i; at <= last && !nodes_.is_cluster() && !error; ++at) {
+    for (std::size_t at = i; at <= last && !error; ++at) {
       if (commands[at].db == last_db_) continue;
-      dispatch(plan);
-      error = co_await require_db(commands[at].db);
       last_db_ = commands[at].db;
+      if (has_asked_for_db(last_db_)) continue;
+      dispatch(plan);
+      error = co_await ask_for_db(last_db_);
     }
     if (stream_void_) co_return Error();
     if (error) break;
@@ -120,13 +142,12 @@ Route RedisSink::route_of(const Command& command, const CommandInfo* info,
   if (is_of_several()) {
     if (const auto route = route_of_several(info, args)) return *route;
   }
-  return route_command(info, args, command.db, nodes_.is_cluster());
+  return route_command(info, args, lacks_db(command.db) ? command.db : 0, nodes_.is_cluster());
 }
 
-// A cluster has one database; what has no key (PUBLISH) may still come while another one is
-// selected.
+// What has no key (PUBLISH) may come while a database is selected that the target lacks.
 std::int32_t RedisSink::db_of(const Command& command) const {
-  return nodes_.is_cluster() ? 0 : command.db;
+  return lacks_db(command.db) ? 0 : command.db;
 }
 
 Error RedisSink::plan_command(Plan& plan, const Command& command) {
@@ -183,6 +204,7 @@ Error RedisSink::plan_command(Plan& plan, const Command& command) {
     Unit unit;
     append_command(plan.cargo->made.emplace_back(), parts[i].args);
     unit.wire = plan.cargo->made.back();
+    unit.db = db_of(command);
     unit.slot = parts[i].slot;
     unit.end = command.end;
     unit.origin = command.origin;
@@ -276,16 +298,13 @@ Error RedisSink::plan_joined_group(Plan& plan, const std::vector<const Command*>
 
 // A transaction over several slots of a cluster becomes one per slot, in first-use order; counted.
 Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>& kept) {
-  struct Piece {
-    Bytes wires;
-    std::uint32_t commands = 0;
-  };
   std::vector<std::pair<Slot, Piece>> pieces;
-  const auto piece_of = [&](Slot slot) -> Piece& {
-    for (auto& [at, piece] : pieces) {
-      if (at == slot) return piece;
-    }
-    return pieces.emplace_back(slot, Piece()).second;
+  const auto piece_of = [&](Slot slot, const Command& command) -> Piece& {
+    const auto at = std::find_if(pieces.begin(), pieces.end(),
+                                 [slot](const auto& one) { return one.first == slot; });
+    Piece& piece = at != pieces.end() ? at->second : pieces.emplace_back(slot, Piece()).second;
+    piece.add(db_of(command));
+    return piece;
   };
   if (!nodes_.is_cluster()) {
     // Only FUNCTION LOAD makes a standalone group take this way: its commands go one by one, in
@@ -301,18 +320,14 @@ Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>&
     const CommandInfo* info = info_of(*command, args);
     const Route route = route_of(*command, info, args);
     if (route.kind == Route::Kind::lane) {
-      Piece& piece = piece_of(route.slot);
-      piece.wires += command->wire;
-      ++piece.commands;
+      piece_of(route.slot, *command).wires += command->wire;
     } else if (route.kind == Route::Kind::split) {
       const std::vector<SplitPart> parts = split_by_slot(*info, args);
       if (parts.empty()) {
         if (Error error = refuse_here(plan, *command, "malformed")) return error;
       }
       for (const SplitPart& part : parts) {
-        Piece& piece = piece_of(part.slot);
-        append_command(piece.wires, part.args);
-        ++piece.commands;
+        append_command(piece_of(part.slot, *command).wires, part.args);
       }
     } else if (route.kind != Route::Kind::copy_written ||
                !leave_to_copies(*plan.cargo->batch, *command)) {
@@ -325,13 +340,15 @@ Error RedisSink::plan_split_group(Plan& plan, const std::vector<const Command*>&
   for (auto& [slot, piece] : pieces) {
     Unit unit;
     unit.slot = slot;
+    unit.db = piece.first_db;
     unit.commands = piece.commands;
     Bytes& wire = plan.cargo->made.emplace_back();
     if (piece.commands == 1) {
       wire = std::move(piece.wires);
     } else {
+      piece.select(piece.first_db);  // the lane believes that its database has not changed
       unit.is_group = true;
-      unit.replies = piece.commands + 2;
+      unit.replies = piece.commands + piece.selects + 2;
       wire.append(multi_wire).append(piece.wires).append(exec_wire);
     }
     unit.wire = wire;
@@ -443,23 +460,26 @@ Task<Error> RedisSink::run_on_all_nodes(Plan& plan, const Command& command) {
   // Idle as well when all before it was given up, to begin anew: then its time has not come.
   if (error || stream_void_) co_return error;
   const auto args = plan.cargo->batch->args_of(command);
-  if (command.db != 0) co_return refuse_here(plan, command, "database_on_cluster");
+  if (lacks_db(command.db)) co_return refuse_here(plan, command, "database_on_cluster");
   if (const auto route = route_of_several(command.info, args)) {
     if (route->kind == Route::Kind::refuse) co_return refuse_here(plan, command, route->reason);
     ++stats_.filtered;
     co_return Error();
   }
+  // Valkey 9.1: "SWAPDB is not allowed in cluster mode".
+  if (command.info->name == "SWAPDB") co_return refuse_here(plan, command, "swapdb_on_cluster");
+  const std::int32_t db = command.info->name == "FLUSHDB" ? command.db : 0;
   Bytes wire(command.wire);
   if (is_plain_function_load(command.info, args))
     wire = make_command({args[0], args[1], "REPLACE", args[2]});
-  if (cluster_) co_return co_await run_on_cluster(plan, command, std::move(wire));
+  if (cluster_) co_return co_await run_on_cluster(plan, command, std::move(wire), db);
 
   Backoff backoff(Millis(20), Millis(2000));
   const TimePoint begin = Clock::now();
   const std::vector<Endpoint> masters = nodes_.map().masters();
   for (std::size_t i = 0; i < masters.size() && !stopping_;) {
     auto reply =
-        co_await nodes_.call(masters[i], wire, Millis(4 * options_.target.reply_timeout_ms));
+        co_await nodes_.call_in(masters[i], db, wire, Millis(4 * options_.target.reply_timeout_ms));
     std::string refusal;
     if (!reply) refusal = reply.error().what;
     if (reply && reply->is_error()) refusal = reply->text;

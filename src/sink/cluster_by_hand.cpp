@@ -47,29 +47,38 @@ std::int64_t lowest_integer(const RespValue& reply) {
 }  // namespace
 
 // To the node that has the key, or takes it; one redirection is followed.
-Task<Result<RespValue>> ClusterStream::ask_slot(Slot slot, Bytes command) {
+Task<Result<RespValue>> ClusterStream::ask_slot(Slot slot, std::int32_t db, Bytes command) {
   NodeLane& lane = *lanes_[slots_.lane(slot)];
-  auto replies = co_await lane.ask(command, 1);
-  if (!replies) co_return replies.error();
-  const Judgement judgement =
-      replies->front().is_error() ? judge_reply(replies->front().text) : Judgement();
+  auto reply = co_await ask_in(lane, db, false, command);
+  if (!reply) co_return reply;
+  const Judgement judgement = reply->is_error() ? judge_reply(reply->text) : Judgement();
   if (judgement.refresh_map && on_stale_map) on_stale_map();
   const bool asks = judgement.verdict == Verdict::ask;
-  if (!asks && judgement.verdict != Verdict::moved) co_return std::move(replies->front());
+  if (!asks && judgement.verdict != Verdict::moved) co_return reply;
   Endpoint node = judgement.to;
   if (node.host.empty()) node.host = lane.node().host;
-  NodeLane& other = *lanes_[lane_for(node)];
-  Bytes wire = asks ? make_command({"ASKING"}) : Bytes();
+  co_return co_await ask_in(*lanes_[lane_for(node)], db, asks, std::move(command));
+}
+
+// Database 0 is selected again behind it, and before the answer is known.
+Task<Result<RespValue>> ClusterStream::ask_in(NodeLane& lane, std::int32_t db, bool asking,
+                                              Bytes command) {
+  Bytes wire;
+  std::size_t before = 0;
+  if (db != 0) append_command(wire, {"SELECT", std::to_string(db)});
+  if (asking) append_command(wire, {"ASKING"});
+  before += (db != 0 ? 1 : 0) + (asking ? 1 : 0);
   wire += command;
-  replies = co_await other.ask(std::move(wire), asks ? 2 : 1);
+  if (db != 0) append_command(wire, {"SELECT", "0"});
+  auto replies = co_await lane.ask(std::move(wire), before + 1 + (db != 0 ? 1 : 0));
   if (!replies) co_return replies.error();
-  co_return std::move(replies->back());
+  co_return std::move((*replies)[before]);
 }
 
 // Of the key's value, 0 when there is none.
-Task<Result<std::uint64_t>> ClusterStream::digest_of(Slot slot, Bytes key) {
+Task<Result<std::uint64_t>> ClusterStream::digest_of(Slot slot, std::int32_t db, Bytes key) {
   Bytes command = make_command({"DUMP", key});
-  auto reply = co_await ask_slot(slot, std::move(command));
+  auto reply = co_await ask_slot(slot, db, std::move(command));
   if (!reply) co_return reply.error();
   if (reply->is_error()) co_return Error(Errc::unreachable, reply->text);
   co_return digest_of_dump(*reply);
@@ -93,7 +102,7 @@ Task<Error> ClusterStream::write_slot_record(Slot slot, SlotRecord record) {
   Bytes text;
   append_slot_record(text, record);
   Bytes command = make_command({"SET", slot_record_key(link_, slot), text});
-  auto reply = co_await ask_slot(slot, std::move(command));
+  auto reply = co_await ask_slot(slot, 0, std::move(command));
   if (!reply) co_return reply.error();
   co_return reply->is_error() ? Error(Errc::unreachable, reply->text) : Error();
 }
@@ -122,7 +131,7 @@ Task<Error> ClusterStream::go_by_hand(Slot slot) {
     if (unit.needs_record) {
       error = co_await run_with_intent(slot, Bytes(*key));
     } else {
-      auto reply = co_await ask_slot(slot, Bytes(unit.wire));
+      auto reply = co_await ask_slot(slot, unit.db, Bytes(unit.wire));
       if (epoch != epoch_) co_return Error();
       error = reply ? take_answer(slot, *reply) : reply.error();
     }
@@ -156,7 +165,8 @@ Task<Error> ClusterStream::go_by_hand(Slot slot) {
 Task<Error> ClusterStream::run_with_intent(Slot slot, Bytes key) {
   const std::uint64_t epoch = epoch_;
   const std::uint64_t at = slots_[slot].at(0);
-  auto before = co_await digest_of(slot, key);
+  const std::int32_t db = slots_.unit(at).db;
+  auto before = co_await digest_of(slot, db, key);
   if (!before) co_return before.error();
   if (epoch != epoch_) co_return Error();
   SlotRecord record = slot_record(slot);
@@ -164,14 +174,15 @@ Task<Error> ClusterStream::run_with_intent(Slot slot, Bytes key) {
   record.intent->offset = slots_.unit(at).end;
   record.intent->digest = *before;
   record.intent->key = key;
+  record.intent->db = db;
   Error error = co_await write_slot_record(slot, std::move(record));
   if (error || epoch != epoch_) co_return error;
-  auto reply = co_await ask_slot(slot, Bytes(slots_.unit(at).wire));
+  auto reply = co_await ask_slot(slot, db, Bytes(slots_.unit(at).wire));
   if (epoch != epoch_) co_return Error();
   if (reply) co_return take_answer(slot, *reply);
   // Its connection was lost. The next one kills it before it asks.
   while (!stopping_) {
-    auto now = co_await digest_of(slot, key);
+    auto now = co_await digest_of(slot, db, key);
     if (epoch != epoch_) co_return Error();
     if (now && *now == *before) co_return reply.error();
     if (now) break;
@@ -222,7 +233,7 @@ Task<Error> ClusterStream::settle_intents(FoundRecords& found) {
     auto& record = found.slots[i];
     if (!record || !record->intent || record->intent->offset <= record->offset) continue;
     const Slot slot = static_cast<Slot>(i);
-    auto digest = co_await digest_of(slot, record->intent->key);
+    auto digest = co_await digest_of(slot, record->intent->db, record->intent->key);
     if (!digest) co_return digest.error();
     const bool took_place = *digest != record->intent->digest;
     log_info("slot {}: the command that ends at {} {}", slot, record->intent->offset,

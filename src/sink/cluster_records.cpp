@@ -171,13 +171,17 @@ Task<Error> ClusterStream::identify(const Endpoint& node, Connection& connection
 Task<Error> ClusterStream::greet(NodeLane& lane, Connection& connection) {
   Error error = co_await claim_.greet_node(connection, lane.client_id);
   if (!error) error = co_await identify(lane.node(), connection);
-  co_return error;
+  if (error || highest_db == 0) co_return error;
+  const Millis limit(options_.target.reply_timeout_ms);
+  co_return co_await check_database(connection, highest_db, limit);
 }
 
 Task<Error> ClusterStream::greet_asker(NodeLane& lane, Connection& connection) {
   Error error = co_await claim_.greet_node(connection, lane.asker_id);
   if (!error) error = co_await identify(lane.node(), connection);
-  co_return error;
+  if (error || highest_db == 0) co_return error;
+  const Millis limit(options_.target.reply_timeout_ms);
+  co_return co_await check_database(connection, highest_db, limit);
 }
 
 // Once per transaction: nothing is allocated here.
@@ -451,7 +455,8 @@ bool ClusterStream::has_run(const NodeLane& lane, Offset end, bool& mixed) {
   return done == all;
 }
 
-Task<Result<std::string>> ClusterStream::run_everywhere(Bytes wire, Offset end, bool flushes) {
+Task<Result<std::string>> ClusterStream::run_everywhere(Bytes wire, Offset end, bool flushes,
+                                                        std::int32_t db) {
   running_everywhere_ = true;
   Backoff backoff(Millis(20), Millis(1000));
   const TimePoint begin = Clock::now();
@@ -463,7 +468,7 @@ Task<Result<std::string>> ClusterStream::run_everywhere(Bytes wire, Offset end, 
     const std::vector<Endpoint> masters = nodes_.map().masters();
     for (std::size_t i = 0; i < masters.size() && epoch == epoch_; ++i) {
       if (done.contains(masters[i])) continue;
-      auto answer = co_await run_on(*lanes_[lane_for(masters[i])], wire, end, flushes);
+      auto answer = co_await run_on(*lanes_[lane_for(masters[i])], wire, end, flushes, db);
       const std::string error = answer ? *answer : std::string();
       const Judgement judgement = judge_reply(error);
       if (answer && (error.empty() || judgement.verdict == Verdict::refused)) {
@@ -489,7 +494,7 @@ Task<Result<std::string>> ClusterStream::run_everywhere(Bytes wire, Offset end, 
 
 // Empty: done.
 Task<Result<std::string>> ClusterStream::run_on(NodeLane& lane, Bytes wire, Offset end,
-                                                bool flushes) {
+                                                bool flushes, std::int32_t db) {
   bool mixed = false;
   const std::uint64_t epoch = epoch_;
   if (has_run(lane, end, mixed) || !record_slot(lane)) co_return std::string();
@@ -504,25 +509,36 @@ Task<Result<std::string>> ClusterStream::run_on(NodeLane& lane, Bytes wire, Offs
     events_.lost(std::nullopt);
     co_return Error(Errc::cancelled, "lost");
   }
-  Bytes all = make_command({"MULTI"});
-  all += wire;
-  all += node_record_command(lane, node_record(lane, end));
-  all += make_command({"EXEC"});
-  auto replies = co_await lane.ask(std::move(all), 4);
-  if (!replies) co_return replies.error();
-  for (const RespValue& reply : *replies) {
-    if (reply.is_error()) co_return reply.text;
-  }
-  for (const RespValue& item : replies->back().items) {
-    if (item.is_error()) co_return item.text;
-  }
+  auto answer = co_await flush_on(lane, std::move(wire), end, db);
+  if (!answer) co_return answer.error();
+  if (answer->is_error()) co_return answer->text;
   if (epoch != epoch_) co_return Error(Errc::cancelled, "stopped");
   lane.recorded = std::max(lane.recorded, end);
-  for (std::size_t slot = 0; slot < slot_count; ++slot) {
+  for (std::size_t slot = 0; slot < slot_count && db == 0; ++slot) {  // their records are gone
     const Slot of_node = static_cast<Slot>(slot);
     if (slots_.lane(of_node) == lane.index()) slots_[of_node].recorded = 0;
   }
   co_return std::string();
+}
+
+// One transaction with the node's record, which lies in database 0.
+Task<Result<RespValue>> ClusterStream::flush_on(NodeLane& lane, Bytes wire, Offset end,
+                                                std::int32_t db) {
+  Bytes all = make_command({"MULTI"});
+  if (db != 0) append_command(all, {"SELECT", std::to_string(db)});
+  all += wire;
+  if (db != 0) append_command(all, {"SELECT", "0"});
+  all += node_record_command(lane, node_record(lane, end));
+  all += make_command({"EXEC"});
+  auto replies = co_await lane.ask(std::move(all), db != 0 ? 6 : 4);
+  if (!replies) co_return replies.error();
+  for (RespValue& reply : *replies) {
+    if (reply.is_error()) co_return std::move(reply);
+  }
+  for (RespValue& item : replies->back().items) {
+    if (item.is_error()) co_return std::move(item);
+  }
+  co_return std::move(replies->back());
 }
 
 }  // namespace keyferry

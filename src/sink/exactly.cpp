@@ -2,6 +2,7 @@
 // makes a key suspect; sink/serial_lane does the transactions.
 #include "keyferry/base/log.hpp"
 #include "keyferry/command/keys.hpp"
+#include "keyferry/command/written_keys.hpp"
 #include "keyferry/resp/command_parser.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
@@ -246,6 +247,17 @@ void RedisSink::doubt(const Unit& unit) {
   // A copy counts for no command of the source.
   const Offset behind = unit.commands == 0 ? Suspects::whenever : unit.end;
   for_each_key_of(unit, [&](ByteView key) { suspect(unit.source_db(), key, behind); });
+  doubt_elsewhere(unit, behind);
+}
+
+// What MOVE and COPY ... DB write in another database than theirs.
+void RedisSink::doubt_elsewhere(const Unit& unit, Offset behind) {
+  std::vector<ByteView> args;
+  if (parse_command(unit.source_wire(), args).status != CommandParse::Status::command) return;
+  const CommandInfo* info = find_command(args[0]);
+  if (info == nullptr || (info->name != "MOVE" && info->name != "COPY")) return;
+  for (const WrittenKey& written : written_keys(*info, args, unit.source_db()))
+    suspect(written.db, written.key, behind);
 }
 
 // Whether a key of the unit is suspect. What it did to its other keys is then as doubtful.

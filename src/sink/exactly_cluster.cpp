@@ -138,14 +138,15 @@ Error RedisSink::plan_cluster_group(Plan& plan, const std::vector<const Command*
 }
 
 // Behind everything before it in every slot, and before everything after.
-Task<Error> RedisSink::run_on_cluster(Plan& plan, const Command& command, Bytes wire) {
+Task<Error> RedisSink::run_on_cluster(Plan& plan, const Command& command, Bytes wire,
+                                      std::int32_t db) {
   const bool flushes = command.info->flushes;
-  auto answer = co_await cluster_->run_everywhere(std::move(wire), command.end, flushes);
+  auto answer = co_await cluster_->run_everywhere(std::move(wire), command.end, flushes, db);
   if (stream_void_) co_return Error();
   if (!answer) co_return answer.error();
   const bool replayed = command.end <= cluster_->replay_until;
   if (!answer->empty() && !replayed) co_return refuse_here(plan, command, "refused_by_a_node");
-  if (flushes) {
+  if (flushes && db == 0) {
     Error error = co_await claim_->renew_after_flush();
     if (error && error.is(Errc::usage)) co_return error;
   }

@@ -45,8 +45,9 @@ Task<Error> RedisSink::settle_expiries_of(Connection& connection, std::uint64_t&
   Bytes info = make_command({"INFO", "keyspace"});
   auto keyspace = co_await connection.call(std::move(info), limit);
   if (!keyspace) co_return keyspace.error();
+  std::int64_t selected_db = 0;
   for (const std::int64_t db : databases_with_expiry(keyspace->text)) {
-    if (!nodes_.is_cluster()) {
+    if (db != std::exchange(selected_db, db)) {
       Bytes select = make_command({"SELECT", std::to_string(db)});
       auto selected = co_await connection.call(std::move(select), limit);
       if (!selected) co_return selected.error();

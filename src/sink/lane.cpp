@@ -1,6 +1,7 @@
 #include "keyferry/sink/lane.hpp"
 
 #include "keyferry/base/log.hpp"
+#include "keyferry/sink/topology.hpp"
 
 namespace keyferry {
 namespace {
@@ -26,6 +27,10 @@ Task<Error> Lane::run() {
   while (!stopping_) {
     Error error = co_await connection_.open(options_, target_, "lane");
     if (!error && import_source) error = co_await say_import_source();
+    if (!error && events_.highest_db > 0) {
+      const Millis limit(options_.connect_timeout_ms);
+      error = co_await check_database(connection_, events_.highest_db, limit);
+    }
     if (!error && !stopping_ && events_.greet) error = co_await events_.greet(*this, connection_);
     if (!error && !stopping_) {
       healthy = Clock::now();

@@ -1,4 +1,8 @@
 // NodeLane: what is written next.
+#include <array>
+
+#include <fmt/compile.h>
+
 #include "keyferry/sink/cluster_stream.hpp"
 
 namespace keyferry {
@@ -61,6 +65,27 @@ void NodeLane::gather_slot(Slot slot) {
   }
 }
 
+void NodeLane::select(std::int32_t db) {
+  std::array<char, 64> text;
+  std::array<char, 16> number;
+  const auto digits = fmt::format_to(number.data(), FMT_COMPILE("{}"), db) - number.data();
+  const auto end =
+      fmt::format_to(text.data(), FMT_COMPILE("*2\r\n$6\r\nSELECT\r\n${}\r\n{}\r\n"), digits, db);
+  writing_.add_copy(ByteView(text.data(), static_cast<std::size_t>(end - text.data())));
+}
+
+// ASKING is good for what follows it at once.
+void NodeLane::begin_shipment(Shipment& shipment, std::int32_t db) {
+  if (db != selected_) {
+    select(db);
+    selected_ = db;
+    ++shipment.prologue;
+  }
+  if (!shipment.asking) return;
+  writing_.add(asking_wire);
+  ++shipment.prologue;
+}
+
 void NodeLane::gather_bare(Slot slot, std::uint64_t at, bool is_loose) {
   SlotTable& slots = stream_.slots();
   const Unit& unit = slots.unit(at);
@@ -70,7 +95,7 @@ void NodeLane::gather_bare(Slot slot, std::uint64_t at, bool is_loose) {
   shipment.is_loose = is_loose;
   shipment.asking = !is_loose && stream_.is_asking(slot);
   shipment.bytes = static_cast<std::uint32_t>(unit.wire.size());
-  if (shipment.asking) writing_.add(asking_wire);
+  begin_shipment(shipment, unit.db);
   writing_.add(unit.wire, slots.cargo(at));
   in_flight_bytes_ += shipment.bytes;
   if (!is_loose) ++slots[slot].in_flight;
@@ -84,20 +109,29 @@ void NodeLane::gather_transaction(Slot slot, SlotState& state) {
   shipment.is_transaction = true;
   shipment.units = 0;
   shipment.asking = stream_.is_asking(slot);
-  if (shipment.asking) writing_.add(asking_wire);
+  begin_shipment(shipment, 0);
   writing_.add(multi_wire);
+  std::int32_t db = 0;
+  const auto enter = [&](std::int32_t wanted) {
+    if (wanted == db) return;
+    select(wanted);
+    ++shipment.selects;
+    db = wanted;
+  };
   bool joins = false;
   while (state.waiting() > 0) {
     const Unit& unit = slots.unit(state.at(state.handed_out));
     const bool is_full = shipment.bytes >= transaction_max_bytes || state.cautious > 0;
     if (shipment.units > 0 && is_full && !joins) break;
     const std::uint64_t at = slots.hand_out(slot);
+    enter(unit.db);
     writing_.add(unit.wire, slots.cargo(at));
     ++shipment.units;
     shipment.bytes += static_cast<std::uint32_t>(unit.wire.size());
     joins = unit.joins_next;
     state.transaction_end = unit.end;
   }
+  enter(0);  // where the records are
   record_.clear();
   stream_.append_record_command(record_, slot, state.transaction_end);
   record_ += exec_wire;

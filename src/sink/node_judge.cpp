@@ -8,7 +8,7 @@ Error NodeLane::scan(ByteView bytes) {
   while (!bytes.empty() || scanner_.owes_done()) {
     if (in_flight_.empty()) return Error(Errc::unreachable, "a reply that nothing was sent for");
     const Shipment& front = in_flight_.front();
-    const std::uint32_t before_exec = front.units + 2 + (front.asking ? 1 : 0);
+    const std::uint32_t before_exec = front.units + front.selects + 2 + front.prologue;
     const bool in_exec = front.is_transaction && front.seen == before_exec;
     Error error;
     switch (in_exec ? scanner_.next_element(bytes) : scanner_.next(bytes)) {
@@ -31,15 +31,31 @@ Error NodeLane::scan(ByteView bytes) {
 
 Error NodeLane::on_reply() {
   Shipment& front = in_flight_.front();
-  const std::uint32_t prologue = front.asking ? 1 : 0;
-  if (front.seen++ < prologue) return Error();
+  if (front.seen++ < front.prologue) {
+    // What is behind a SELECT that failed is not where it belongs.
+    return scanner_.error().empty() ? Error() : Error(Errc::unreachable, scanner_.error());
+  }
   if (!front.is_transaction) return on_bare();
   // EXEC will refuse the whole transaction; what it says then does not name the reason.
   if (scanner_.error().empty() || !queue_error_.empty()) return Error();
   queue_error_ = scanner_.error();
-  const std::uint32_t command = front.seen - prologue - 1;  // 0: MULTI
-  if (command > 0 && command <= front.units) blamed_ = command - 1;
+  blame(front);
   return Error();
+}
+
+// The command that was answered last. Some may be SELECTs of ours.
+void NodeLane::blame(const Shipment& shipment) {
+  const std::uint32_t command = shipment.seen - shipment.prologue - 1;  // 0: MULTI
+  SlotTable& slots = stream_.slots();
+  const SlotState& state = slots[shipment.slot];
+  std::uint32_t at = 0;
+  std::int32_t db = 0;
+  for (std::uint32_t i = 0; i < shipment.units && at < command; ++i) {
+    const std::int32_t wanted = slots.unit(state.at(i)).db;
+    at += wanted == db ? 1 : 2;
+    db = wanted;
+    if (at == command) blamed_ = i;
+  }
 }
 
 Error NodeLane::on_loose() {
@@ -84,12 +100,20 @@ Error NodeLane::on_element() {
   const Shipment& front = in_flight_.front();
   SlotState& state = stream_.slots()[front.slot];
   const std::string& error = scanner_.error();
+  if (take_select(state))
+    return error.empty() ? Error() : Error(Errc::data_refused, "SELECT in a transaction: " + error);
   if (state.transaction == 0)
     return error.empty() ? Error() : Error(Errc::data_refused, "the slot's record: " + error);
   --state.transaction;
   --state.in_flight;
   const Judged judged = judge_unit(front.slot, error, true);
   return judged == Judged::ends_link ? Error(Errc::cancelled, "refused") : Error();
+}
+
+// Whether the element is the answer to a SELECT of ours.
+bool NodeLane::take_select(const SlotState& state) {
+  const std::int32_t db = state.transaction == 0 ? 0 : stream_.slots().unit(state.at(0)).db;
+  return std::exchange(answered_db_, db) != db;
 }
 
 Error NodeLane::on_exec() {

@@ -61,16 +61,23 @@ Task<Error> NodeLane::connect() {
   const HostPort host{node_.host, node_.port};
   Error error = co_await connection_.open(options_.target, host, "stream");
   if (error) co_return error;
-  if (stream_.import_source) {
-    const Bytes command = make_command({"CLIENT", "IMPORT-SOURCE", "ON"});
-    auto reply = co_await connection_.call(command, Millis(options_.target.connect_timeout_ms));
-    if (!reply) co_return reply.error();
-  }
+  error = co_await say_import_source(connection_);
+  if (error) co_return error;
   co_return co_await stream_.greet(*this, connection_);
+}
+
+// Who does not say so finds no key that has expired: of a slot on the move it would be looked for
+// on the other side.
+Task<Error> NodeLane::say_import_source(Connection& connection) {
+  if (!stream_.import_source) co_return Error();
+  const Bytes command = make_command({"CLIENT", "IMPORT-SOURCE", "ON"});
+  auto reply = co_await connection.call(command, Millis(options_.target.connect_timeout_ms));
+  co_return reply ? Error() : reply.error();
 }
 
 Task<Error> NodeLane::serve() {
   connected_ = true;
+  selected_ = answered_db_ = 0;
   progress_ = Clock::now();
   stream_.nudge();  // slots may wait for their records to be read here
   Scope scope(executor_);
@@ -199,6 +206,7 @@ Task<Result<std::vector<RespValue>>> NodeLane::ask(Bytes wire, std::size_t repli
   if (!asker_open_) {
     const HostPort host{node_.host, node_.port};
     error = co_await asker_.open(options_.target, host, "records");
+    if (!error) error = co_await say_import_source(asker_);
     if (!error) error = co_await stream_.greet_asker(*this, asker_);
     asker_open_ = !error;
     if (error) asker_.close(true);

@@ -31,20 +31,9 @@ Task<Result<RespValue>> RedisSink::call_in(Endpoint node, std::int32_t db, Bytes
   }
 }
 
-// The control connection is in database 0 but for this.
 Task<Result<RespValue>> RedisSink::call_once(Endpoint node, std::int32_t db, Bytes command) {
   const Millis limit(options_.target.reply_timeout_ms);
-  const Bytes select = make_command({"SELECT", std::to_string(db)});
-  const Bytes select_0 = make_command({"SELECT", "0"});
-  if (db != 0) {
-    auto selected = co_await nodes_.call(node, select, limit);
-    if (!selected || selected->is_error()) co_return selected;
-  }
-  auto reply = co_await nodes_.call(node, std::move(command), limit);
-  if (!reply || db == 0) co_return reply;
-  auto back = co_await nodes_.call(node, select_0, limit);
-  if (!back) co_return back.error();
-  co_return reply;
+  co_return co_await nodes_.call_in(std::move(node), db, std::move(command), limit);
 }
 
 // Every master, tried again while one is away.

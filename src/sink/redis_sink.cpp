@@ -274,27 +274,6 @@ Task<Error> RedisSink::flush_all() {
   co_return error;
 }
 
-Task<Error> RedisSink::require_db(std::int32_t db) {
-  if (known_dbs_.contains(db)) co_return Error();
-  if (nodes_.is_cluster()) {
-    co_return Error(
-        Errc::data_refused,
-        fmt::format("the source uses database {}; a cluster target has only 0 (databases.map "
-                    "and databases.prefix can put it there)",
-                    db));
-  }
-  const Endpoint node = nodes_.map().masters().front();
-  Bytes ping = make_command({"PING"});
-  auto reply = co_await call_in(node, db, std::move(ping));
-  if (!reply) co_return with_context("target " + to_string(node), reply.error());
-  if (reply->is_error()) {
-    co_return Error(Errc::usage, fmt::format("target {} has no database {}: {}", to_string(node),
-                                             db, reply->text));
-  }
-  known_dbs_.insert(db);
-  co_return Error();
-}
-
 Error RedisSink::put_key(const rdb::Event& key, rdb::Dialect dialect,
                          const rdb::HashTemplates* templates) {
   const Slot slot = slot_of(key.key);

@@ -266,7 +266,7 @@ Task<Result<std::string>> RedisSink::carry(const Endpoint& node, const HeldUnit&
                                            bool asking) {
   Bytes wire;
   std::uint32_t replies = held.unit.replies;
-  if (!nodes_.is_cluster()) {
+  if (!nodes_.is_cluster() || nodes_.highest_db() > 0) {
     append_command(wire, {"SELECT", std::to_string(held.unit.db)});
     ++replies;
   }

@@ -38,6 +38,18 @@ ServerIdentity read_identity(ByteView info) {
   return out;
 }
 
+// Both at once: database 0 is selected again whatever the first answer is.
+Task<Error> check_database(Connection& connection, std::int32_t db, Millis limit) {
+  Bytes wire = make_command({"SELECT", std::to_string(db)});
+  append_command(wire, {"SELECT", "0"});
+  auto replies = co_await connection.call_all(std::move(wire), 2, limit);
+  if (!replies) co_return replies.error();
+  const RespValue& reply = replies->front();
+  co_return reply.is_error()
+      ? Error(Errc::usage, fmt::format("has no database {}: {}", db, reply.text))
+      : Error();
+}
+
 std::int64_t unix_now_ms() {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<Millis>(since).count();
@@ -196,6 +208,35 @@ Task<Result<RespValue>> TargetNodes::call(Endpoint node, Bytes command, Millis l
   co_return reply;
 }
 
+Task<Result<RespValue>> TargetNodes::call_in(Endpoint node, std::int32_t db, Bytes command,
+                                             Millis limit) {
+  if (db == 0) co_return co_await call(std::move(node), std::move(command), limit);
+  co_await take_turn();
+  auto connection = co_await connection_to(node);
+  if (!connection) {
+    end_turn();
+    co_return connection.error();
+  }
+  auto reply = co_await call_selected(**connection, db, std::move(command), limit);
+  if (!reply) connections_.erase(node);
+  end_turn();
+  co_return reply;
+}
+
+// One after the other: where the database is not there, nothing may be done to another one.
+Task<Result<RespValue>> TargetNodes::call_selected(Connection& connection, std::int32_t db,
+                                                   Bytes command, Millis limit) {
+  Bytes select = make_command({"SELECT", std::to_string(db)});
+  auto reply = co_await connection.call(std::move(select), limit);
+  if (!reply || reply->is_error()) co_return reply;
+  reply = co_await connection.call(std::move(command), limit);
+  if (!reply) co_return reply;
+  select = make_command({"SELECT", "0"});
+  auto back = co_await connection.call(std::move(select), limit);
+  if (!back) co_return back.error();
+  co_return reply;
+}
+
 Task<Result<std::string>> TargetNodes::deliver(Endpoint node, Bytes wire, std::uint32_t replies,
                                                Millis limit) {
   co_await take_turn();
@@ -215,6 +256,8 @@ Task<Result<Connection*>> TargetNodes::connection_to(const Endpoint& node) {
   auto fresh = std::make_unique<Connection>(executor_);
   const HostPort host{node.host, node.port};
   Error error = co_await fresh->open(options_, host, "control");
+  if (!error && highest_db_ > 0)
+    error = co_await check_database(*fresh, highest_db_, Millis(options_.connect_timeout_ms));
   if (error) co_return error;
   auto& kept = connections_[node];
   kept = std::move(fresh);

@@ -293,7 +293,7 @@ Task<Error> Verifier::sweep_db(Connection& connection, HostPort host, std::int32
     Error error;
     if (!is_open) {
       error = co_await connection.open(options_.target, host, "verify");
-      if (!error && !target_.is_cluster()) {
+      if (!error && db != 0) {
         Bytes select = make_command({"SELECT", std::to_string(db)});
         auto selected = co_await connection.call(std::move(select), limit);
         if (!selected) error = selected.error();

@@ -85,6 +85,24 @@ TEST(SlotRecord, SaysWhatComesNextInASlotThatIsHalfMoved) {
     EXPECT_FALSE(parse_slot_record(text.substr(0, text.find(" intent=") + 8) + other)) << other;
 }
 
+TEST(SlotRecord, NamesTheDatabaseOfWhatComesNext) {
+  SlotRecord record = some_slot_record();
+  record.intent.emplace();
+  record.intent->offset = 12400;
+  record.intent->digest = 7;
+  record.intent->key = "k";
+  record.intent->db = 15;
+  Bytes text;
+  append_slot_record(text, record);
+
+  EXPECT_TRUE(text.ends_with(" intent=12400:7:6b intent-db=15")) << text;
+  const auto back = parse_slot_record(text);
+  ASSERT_TRUE(back) << text;
+  EXPECT_EQ(*back, record);
+  for (const char* other : {"x", "-1", "1x"})
+    EXPECT_FALSE(parse_slot_record(text.substr(0, text.size() - 2) + other)) << other;
+}
+
 TEST(SlotTag, PutsEachRecordIntoItsSlot) {
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
     const auto number = static_cast<Slot>(slot);

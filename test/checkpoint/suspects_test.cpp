@@ -124,6 +124,23 @@ TEST(Suspects, ComeBackWhenTheyCouldNotBeFetched) {
   EXPECT_EQ(suspects.take(5).size(), 1U);
 }
 
+TEST(Suspects, AreForgottenDatabaseByDatabase) {
+  Suspects suspects(10000);
+  suspects.add(0, "a", Suspects::whenever, 70);
+  suspects.add(1, "a", Suspects::whenever, 50);
+  suspects.add(1, "b", Suspects::whenever, 60);
+  suspects.add(2, "a", Suspects::whenever, 80);
+  EXPECT_EQ(suspects.take(2).size(), 2U);  // one of database 1 is being healed
+
+  suspects.clear_database(1);
+
+  EXPECT_EQ(suspects.size(), 2U);
+  EXPECT_EQ(suspects.waiting(), 1U);
+  EXPECT_EQ(suspects.oldest(), 70);
+  EXPECT_FALSE(suspects.contains(1, "b"));
+  EXPECT_TRUE(suspects.contains(2, "a"));
+}
+
 TEST(Suspects, SayWhenOneDidNotFit) {
   Suspects suspects(400);
   for (char c = 'a'; c < 'f'; ++c)

@@ -285,6 +285,22 @@ std::vector<Case> target_cases() {
          add_info(f.source, "db3:keys=1,x\r\n");
        },
        {"fail target.databases"}},
+      {"database 3 into a cluster with three",
+       [](auto& f, auto&) {
+         f.target_is_cluster = true;
+         f.covered_slots = 16384;
+         f.targets[0].config["cluster-databases"] = "3";
+         add_info(f.source, "db3:keys=1,x\r\n");
+       },
+       {"fail target.databases"}},
+      {"database 3 into a cluster with four",
+       [](auto& f, auto&) {
+         f.target_is_cluster = true;
+         f.covered_slots = 16384;
+         f.targets[0].config["cluster-databases"] = "4";
+         add_info(f.source, "db3:keys=1,x\r\n");
+       },
+       {}},
       {"database 17",
        [](auto& f, auto&) { add_info(f.source, "db17:keys=1,x\r\n"); },
        {"fail target.databases"}},

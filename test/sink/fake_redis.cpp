@@ -206,9 +206,9 @@ bool FakeRedis::answer_control(Client& client, const Words& words) {
     answer_exec(client);
     return true;
   } else if (name == "SELECT") {
-    if (store_->is_cluster && words.at(1) != "0") {
+    if (store_->is_cluster && store_->databases == 1 && words.at(1) != "0") {
       reply = "-ERR SELECT is not allowed in cluster mode\r\n";
-    } else if (std::stoi(words.at(1)) > 15) {
+    } else if (std::stoi(words.at(1)) >= store_->databases) {
       reply = "-ERR DB index is out of range\r\n";
     } else if (client.in_multi) {
       client.queued.push_back(words);
@@ -343,6 +343,7 @@ std::string FakeRedis::info() const {
 
 FakeTarget::FakeTarget(std::size_t cluster_nodes) : store_(std::make_shared<FakeStore>()) {
   store_->is_cluster = cluster_nodes > 0;
+  if (store_->is_cluster) store_->databases = 1;
   const std::size_t count = std::max<std::size_t>(1, cluster_nodes);
   const std::lock_guard lock(store_->mutex);
   for (std::size_t i = 0; i < count; ++i) {
@@ -360,6 +361,11 @@ std::size_t FakeTarget::owner_index(const std::string& key) const {
 
 FakeRedis& FakeTarget::owner_of(const std::string& key) {
   return *nodes_[owner_index(key)];
+}
+
+void FakeTarget::set_databases(int databases) {
+  const std::lock_guard lock(store_->mutex);
+  store_->databases = databases;
 }
 
 void FakeTarget::assign(Slot slot, std::size_t node) {

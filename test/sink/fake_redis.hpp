@@ -33,6 +33,7 @@ struct FakeStore {
   std::map<std::string, std::string> values;  // by "db/key"
   std::vector<Applied> log;
   bool is_cluster = false;
+  int databases = 16;  // of a cluster usually 1
   std::vector<std::uint16_t> ports;
   std::array<std::size_t, slot_count> owner{};
   struct Migration {
@@ -107,6 +108,8 @@ class FakeTarget {
   FakeRedis& owner_of(const std::string& key);
   std::size_t owner_index(const std::string& key) const;
   void assign(Slot slot, std::size_t node);
+  // A cluster has one database unless it is told otherwise.
+  void set_databases(int databases);
   // From now on the owner answers ASK for these keys of their slot, TRYAGAIN when a command has
   // others too.
   void migrate(const std::string& slot_of_key, std::size_t to, std::set<std::string> moved);

@@ -66,6 +66,45 @@ TEST(SinkOrder, KeepsOneOrderOverDatabasesOfAStandaloneTarget) {
   EXPECT_EQ(target.value("k", 0), "2");
 }
 
+TEST(SinkOrder, KeepsDatabasesOfAClusterApart) {
+  FakeTarget target(2);
+  target.set_databases(4);
+  const std::size_t before = target.owner_index("{t}");
+  SinkRun run(target);
+  run.before_batch = [&](std::size_t i) {
+    if (i == 1) target.assign(slot_of("{t}"), 1 - before);
+    if (i == 1) target.node(before).gate(3);
+  };
+  run.waits_between = true;
+  run.batch({"SELECT 3", "APPEND {t}k 1", "SELECT 0", "APPEND {t}k 2", "SELECT 3", "MSET a 1 b 2"});
+  run.batch(
+      {"SELECT 2", "APPEND {t}k 3", "SELECT 0", "APPEND {t}k 4", "SELECT 2", "APPEND {t}k 5"});
+  run.batch({"MULTI", "SET {t}m 6", "SELECT 1", "SET {t}m 7", "SET a 8", "SELECT 3", "SET a 9",
+             "SET b 10", "EXEC", "INCR {t}n"});
+
+  run.go();
+
+  EXPECT_FALSE(run.error) << run.error.what;
+  const std::map<std::string, std::string> wanted = {
+      {"3/{t}k", "1"}, {"0/{t}k", "24"}, {"2/{t}k", "35"}, {"2/{t}m", "6"}, {"1/{t}m", "7"},
+      {"1/a", "8"},    {"3/a", "9"},     {"3/b", "10"},    {"3/{t}n", "1"}};
+  EXPECT_EQ(target.values(), wanted);
+  EXPECT_GE(run.stats.redirects["MOVED"], 1u);
+  EXPECT_EQ(run.applied, run.end);
+}
+
+TEST(SinkOrder, WritesNothingElsewhereWhereANodeOfAClusterLacksTheDatabase) {
+  FakeTarget target(2);
+  target.set_databases(2);
+  SinkRun run(target);
+  run.batch({"SELECT 1", "SET a 1"}).batch({"SELECT 2", "SET a 2"});
+
+  run.go();
+
+  EXPECT_TRUE(run.error.is(Errc::data_refused)) << run.error.what;
+  EXPECT_EQ(target.values(), (std::map<std::string, std::string>{{"1/a", "1"}}));
+}
+
 TEST(SinkOrder, LetsOtherSlotsGoOnWhileOneIsHeld) {
   FakeTarget target(2);
   target.owner_of("{t}").refuse({"SET", "{t}a", try_again, 4});

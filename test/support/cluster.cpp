@@ -122,15 +122,23 @@ void RedisCluster::begin_move(int slot, std::size_t to) {
 
 std::size_t RedisCluster::migrate_keys(int slot, std::size_t to, std::size_t count) {
   RespClient from = nodes_[owner(slot)]->client();
-  const Reply keys =
-      from.must({"CLUSTER", "GETKEYSINSLOT", std::to_string(slot), std::to_string(count)});
-  if (keys.items.empty()) return 0;
-  Args migrate = {"MIGRATE", "127.0.0.1", std::to_string(nodes_[to]->port()), "", "0",
-                  "10000",   "KEYS"};
-  for (const Reply& key : keys.items)
-    migrate.push_back(key.text);
-  from.must(migrate);
-  return keys.items.size();
+  std::istringstream lines(from.must({"INFO", "keyspace"}).text);
+  std::size_t moved = 0;
+  for (std::string line; std::getline(lines, line) && moved < count;) {
+    if (line.rfind("db", 0) != 0) continue;
+    const std::string db = std::to_string(std::atoi(line.c_str() + 2));
+    from.must({"SELECT", db});
+    const Reply keys = from.must(
+        {"CLUSTER", "GETKEYSINSLOT", std::to_string(slot), std::to_string(count - moved)});
+    if (keys.items.empty()) continue;
+    Args migrate = {"MIGRATE", "127.0.0.1", std::to_string(nodes_[to]->port()), "", db,
+                    "10000",   "KEYS"};
+    for (const Reply& key : keys.items)
+      migrate.push_back(key.text);
+    from.must(migrate);
+    moved += keys.items.size();
+  }
+  return moved;
 }
 
 void RedisCluster::finish_move(int slot, std::size_t to) {

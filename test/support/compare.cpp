@@ -23,16 +23,6 @@ struct Digest {
 
 using Table = std::unordered_map<std::string, Digest>;  // "<db>:<key>"
 
-std::vector<int> databases_with_keys(Keyspace& side) {
-  if (side.is_cluster()) return {0};
-  std::istringstream lines(side.node(0).must({"INFO", "keyspace"}).text);
-  std::vector<int> result;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.rfind("db", 0) == 0) result.push_back(std::atoi(line.c_str() + 2));
-  }
-  return result;
-}
-
 void read_node(RespClient& node, int db, const ReadFeatures& features, Table& table) {
   const std::string prefix = std::to_string(db) + ":";
   std::string cursor = "0";
@@ -53,8 +43,8 @@ void read_node(RespClient& node, int db, const ReadFeatures& features, Table& ta
 
 Table read_all(Keyspace& side, const ReadFeatures& features) {
   Table table;
-  for (const int db : databases_with_keys(side)) {
-    if (!side.is_cluster()) side.select(db);
+  for (const int db : side.databases_with_keys()) {
+    side.select(db);
     for (std::size_t i = 0; i < side.node_count(); ++i)
       read_node(side.node(i), db, features, table);
   }
@@ -133,7 +123,7 @@ class Comparison {
   }
 
   KeyImage read_one(Keyspace& side, int db, const std::string& key) {
-    if (!side.is_cluster()) side.select(db);
+    side.select(db);
     return read_keys(side.node(side.node_of(key)), {key}, features_).front();
   }
 
@@ -219,8 +209,8 @@ std::string describe(const std::vector<Difference>& differences) {
 std::size_t key_count(const Endpoint& endpoint) {
   Keyspace side(endpoint);
   std::size_t count = 0;
-  for (const int db : databases_with_keys(side)) {
-    if (!side.is_cluster()) side.select(db);
+  for (const int db : side.databases_with_keys()) {
+    side.select(db);
     for (std::size_t i = 0; i < side.node_count(); ++i) {
       RespClient& node = side.node(i);
       count += static_cast<std::size_t>(node.must({"DBSIZE"}).integer);

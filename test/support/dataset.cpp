@@ -222,8 +222,8 @@ void load_functions(Keyspace& server) {
 Dataset::Dataset(const DatasetOptions& options)
     : options_(options),
       blocks_(std::max<std::size_t>(1, (options.keys + block_size - 1) / block_size)),
-      databases_(
-          options.cluster_safe ? 1 : std::clamp(options.databases, 1, static_cast<int>(blocks_))) {}
+      databases_(std::clamp(options.cluster_safe ? options.cluster_databases : options.databases, 1,
+                            static_cast<int>(blocks_))) {}
 
 std::string Dataset::name(std::size_t block, const char* type, std::size_t number) {
   return "{t" + std::to_string(block) + "}:" + type + ":" + std::to_string(number);
@@ -236,11 +236,11 @@ std::vector<Args> Dataset::block_commands(std::size_t block, const Keyspace& ser
 std::size_t fill(const Endpoint& endpoint, const DatasetOptions& options) {
   Keyspace server(endpoint);
   const Dataset data(options);
-  if (server.is_cluster() && data.databases() > 1)
+  if (server.is_cluster() && data.databases() > 1 && !options.cluster_safe)
     throw std::runtime_error("fill: not cluster_safe");
   std::vector<Args> commands;
   for (int db = 0; db < data.databases(); ++db) {
-    if (!server.is_cluster()) server.select(db);
+    server.select(db);
     for (std::size_t block = 0; block < data.blocks(); ++block) {
       if (data.database_of(block) != db) continue;
       for (Args& args : data.block_commands(block, server))

@@ -17,8 +17,9 @@ namespace keyferry::test {
 struct DatasetOptions {
   std::size_t keys = 2000;  // rounded up to whole blocks
   std::uint64_t seed = 1;
-  bool cluster_safe = false;  // only db 0, multi-key commands stay within a hash tag
-  int databases = 4;          // blocks are dealt to databases 0..n-1; one when cluster_safe
+  bool cluster_safe = false;  // multi-key commands stay within a hash tag
+  int databases = 4;          // blocks are dealt to databases 0..n-1
+  int cluster_databases = 1;  // the same when cluster_safe
   bool expiries = true;       // on some keys, 1 to 100 hours ahead
   bool functions = true;      // one library, where the server knows FUNCTION
   bool field_ttls = false;    // expiry of hash fields, where the server knows it

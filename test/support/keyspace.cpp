@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -85,6 +86,7 @@ RespClient Keyspace::connect(const std::string& host, std::uint16_t port) const 
     auth.push_back(endpoint_.password);
     connection.must(auth);
   }
+  if (selected_ != 0) connection.must({"SELECT", std::to_string(selected_)});
   return connection;
 }
 
@@ -114,8 +116,21 @@ std::size_t Keyspace::node_of(std::string_view key) const {
 }
 
 void Keyspace::select(int db) {
+  if (db == selected_) return;
+  selected_ = db;
   for (RespClient& node : nodes_)
     node.must({"SELECT", std::to_string(db)});
+}
+
+std::vector<int> Keyspace::databases_with_keys() {
+  std::set<int> found;
+  for (RespClient& node : nodes_) {
+    std::istringstream lines(node.must({"INFO", "keyspace"}).text);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.rfind("db", 0) == 0) found.insert(std::atoi(line.c_str() + 2));
+    }
+  }
+  return {found.begin(), found.end()};
 }
 
 std::vector<Reply> Keyspace::pipeline(const std::vector<Args>& commands) {

@@ -48,8 +48,10 @@ class Keyspace {
   std::size_t node_count() const { return nodes_.size(); }
   RespClient& node(std::size_t index) { return nodes_.at(index); }
   std::size_t node_of(std::string_view key) const;
-  // Selects a database on every connection (standalone).
+  // Selects a database on every connection, also on those made later.
   void select(int db);
+  // Those with keys, of any node.
+  std::vector<int> databases_with_keys();
 
   // Answers in order. Redirected commands are repeated alone, so order between commands is kept
   // only without them.
@@ -69,6 +71,7 @@ class Keyspace {
   Endpoint endpoint_;
   Millis timeout_;
   bool cluster_ = false;
+  int selected_ = 0;
   bool valkey_ = false;
   bool hash_field_ttl_ = false;
   bool keeps_entries_read_ = false;

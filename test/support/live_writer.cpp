@@ -391,7 +391,7 @@ void LiveWriter::run(const Endpoint& endpoint, const LiveOptions& options) {
       options.commands_per_s > 0 ? 1 + static_cast<std::size_t>(options.commands_per_s / 200) : 200;
   while (!stopping_) {
     const int db = mix.pick_database();
-    if (!server.is_cluster()) server.select(db);
+    server.select(db);
     std::vector<std::vector<Args>> steps;
     std::size_t count = 0;
     for (; count < batch_size; count += steps.back().size())

@@ -14,6 +14,7 @@
 //     intent      = SP "intent=" number ":" digest ":" key
 //                   ; the command that ends there comes next, on that key (hex), whose value has
 //                   ; that digest (hex) as long as the command has not taken place
+//     intent-db   = SP "intent-db=" number        ; of the key; none: database 0
 //
 // Fields that a later version adds stand behind these; readers ignore them.
 #pragma once
@@ -36,6 +37,7 @@ struct Intent {
   Offset offset = 0;
   std::uint64_t digest = 0;
   Bytes key;
+  std::int32_t db = 0;
 
   bool operator==(const Intent&) const = default;
 };

@@ -54,6 +54,8 @@ class Suspects {
   // Some suspect could not be remembered: only a new snapshot can mend that.
   bool overflowed() const { return overflowed_; }
   void clear();
+  // Those of one database are as they should be.
+  void clear_database(std::int32_t db);
 
  private:
   struct Entry {

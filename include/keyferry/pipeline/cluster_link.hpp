@@ -116,6 +116,7 @@ class ClusterLink {
   Task<Error> doubt(ShardSlots slots);
   Task<Error> settle_doubts();
   Task<Error> suspect_target(std::vector<Shard*> owners);
+  Task<Error> suspect_target_db(std::vector<Shard*> owners, Endpoint node, std::int32_t db);
 
   asio::any_io_executor executor_;
   const Options& options_;

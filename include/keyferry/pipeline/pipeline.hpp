@@ -80,7 +80,7 @@ class Pipeline {
   const std::string& replid() const { return source_.replid; }
   // The key's value at the target may be anything: it is copied again. False: there is no room, or
   // nothing is exactly once.
-  bool suspect(ByteView key);
+  bool suspect(std::int32_t db, ByteView key);
   bool has_suspects() { return !sink_.suspects().empty(); }
 
   // Why run() returned: true when a stop condition of the options ended it.

@@ -64,6 +64,7 @@ class PreflightJudge {
   void notifications();
   void subscriber_buffer();
   void databases();
+  void databases_of_cluster(std::size_t used, int highest);
   void lossy_types();
   void modules();
 

@@ -9,8 +9,13 @@
 
 namespace keyferry {
 
-// The names of the keys of a slot at a node of any cluster, all of them.
-Task<Result<std::vector<Bytes>>> read_keys_of(TargetNodes& nodes, Endpoint node, Slot slot,
+using DbKey = std::pair<std::int32_t, Bytes>;
+
+// The databases of a node of any cluster that hold keys.
+Task<Result<std::vector<std::int32_t>>> read_databases_of(TargetNodes& nodes, Endpoint node,
+                                                          const EndOptions& options);
+// The names of the keys of a slot at a node of any cluster, all of them, of every database.
+Task<Result<std::vector<DbKey>>> read_keys_of(TargetNodes& nodes, Endpoint node, Slot slot,
                                               const EndOptions& options);
 
 class SourceCluster {
@@ -36,7 +41,7 @@ class SourceCluster {
   Task<bool> serves(Endpoint node, ShardSlots slots);
   // The shape as `node` itself knows it now.
   Task<Result<ClusterView>> view_of(Endpoint node);
-  Task<Result<std::vector<Bytes>>> read_keys(Endpoint node, Slot slot);
+  Task<Result<std::vector<DbKey>>> read_keys(Endpoint node, Slot slot);
   void close();
 
  private:

@@ -70,13 +70,16 @@ class ClusterStream {
   Task<Error> write_everywhere(Record record);
   // A command for all nodes that ends at `end`, one after the other, each with its node record;
   // what a node has done already is not done again. The result is an error reply that stays.
-  Task<Result<std::string>> run_everywhere(Bytes wire, Offset end, bool flushes);
+  // `db`: where it is carried out.
+  Task<Result<std::string>> run_everywhere(Bytes wire, Offset end, bool flushes, std::int32_t db);
 
   // On a fresh connection to a master: an error unless the node is what it was.
   Task<Error> identify(const Endpoint& node, Connection& connection);
 
   // Said CLIENT IMPORT-SOURCE ON over every connection (Valkey 8.1). Set before run().
   bool import_source = false;
+  // Each fresh connection must know this database; 0: nothing is asked.
+  std::int32_t highest_db = 0;
 
   std::uint64_t reconnects() const;
   std::uint64_t sent_bytes() const;
@@ -152,8 +155,10 @@ class ClusterStream {
   Task<Error> go_by_hand(Slot slot);
   Task<Error> run_with_intent(Slot slot, Bytes key);
   Error take_answer(Slot slot, const RespValue& reply);
-  Task<Result<RespValue>> ask_slot(Slot slot, Bytes command);
-  Task<Result<std::uint64_t>> digest_of(Slot slot, Bytes key);
+  Task<Result<RespValue>> ask_slot(Slot slot, std::int32_t db, Bytes command);
+  static Task<Result<RespValue>> ask_in(NodeLane& lane, std::int32_t db, bool asking,
+                                        Bytes command);
+  Task<Result<std::uint64_t>> digest_of(Slot slot, std::int32_t db, Bytes key);
   SlotRecord slot_record(Slot slot) const;
   Task<Error> write_slot_record(Slot slot, SlotRecord record);
   Task<Error> settle_intents(FoundRecords& found);
@@ -177,7 +182,9 @@ class ClusterStream {
   void settle_record(Slot slot, const RespValue& reply);
   void settle_doubt(Slot slot, Offset found);
   Task<bool> write_node_record(NodeLane& lane);
-  Task<Result<std::string>> run_on(NodeLane& lane, Bytes wire, Offset end, bool flushes);
+  Task<Result<std::string>> run_on(NodeLane& lane, Bytes wire, Offset end, bool flushes,
+                                   std::int32_t db);
+  Task<Result<RespValue>> flush_on(NodeLane& lane, Bytes wire, Offset end, std::int32_t db);
   bool has_run(const NodeLane& lane, Offset end, bool& mixed);
   NodeRecord node_record(const NodeLane& lane, Offset offset) const;
   std::optional<Slot> record_slot(const NodeLane& lane) const;

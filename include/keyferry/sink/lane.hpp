@@ -119,6 +119,8 @@ struct LaneEvents {
   std::function<void(Slot)> thawed;
   // The connection could not be made or broke.
   std::function<void(Lane&, const Error&)> disconnected;
+  // Each fresh connection must know this database; 0: nothing is asked.
+  std::int32_t highest_db = 0;
   // May be empty. Runs on each fresh connection before anything is written; an error gives it up.
   std::function<Task<Error>(Lane&, Connection&)> greet;
   // Not null: whose answers may tell more as long as there are any.

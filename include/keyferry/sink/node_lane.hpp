@@ -70,13 +70,16 @@ class NodeLane {
     bool is_loose = false;
     bool asking = false;
     bool is_transaction = false;
+    std::uint8_t prologue = 0;  // replies before those of its commands: SELECT, ASKING
     std::uint32_t units = 1;
-    std::uint32_t seen = 0;  // replies but for EXEC's
+    std::uint32_t selects = 0;  // inside of the transaction
+    std::uint32_t seen = 0;     // replies but for EXEC's
     std::uint32_t bytes = 0;
   };
 
   // connection (node_lane.cpp)
   Task<Error> connect();
+  Task<Error> say_import_source(Connection& connection);
   Task<Error> serve();
   Task<Error> write_loop();
   Task<Error> read_loop();
@@ -88,11 +91,15 @@ class NodeLane {
   void gather_slot(Slot slot);
   void gather_bare(Slot slot, std::uint64_t at, bool is_loose);
   void gather_transaction(Slot slot, SlotState& state);
+  void select(std::int32_t db);
+  void begin_shipment(Shipment& shipment, std::int32_t db);
 
   // answers (node_judge.cpp)
   Error scan(ByteView bytes);
   Error on_reply();
   Error on_element();
+  bool take_select(const SlotState& state);
+  void blame(const Shipment& shipment);
   Error on_exec();
   Error on_bare();
   Error on_loose();
@@ -122,6 +129,10 @@ class NodeLane {
   std::size_t transactions_ = 0;  // in flight
   WriteBuffer writing_;
   Bytes record_;  // of the transaction being gathered
+  // Selected behind what is written; never another one than 0 around a transaction, which may be
+  // refused as a whole.
+  std::int32_t selected_ = 0;
+  std::int32_t answered_db_ = 0;  // selected in the transaction whose answer is being read
   ReplyScanner scanner_;
   std::string queue_error_;              // of the transaction being answered
   std::optional<std::uint32_t> blamed_;  // the unit it was for

@@ -187,6 +187,10 @@ class RedisSink {
   Task<Error> flush_all();
   // Makes sure the target has this database. Cheap when known.
   Task<Error> require_db(std::int32_t db);
+  // Of a cluster that has been asked: whether one of its nodes lacks this database.
+  bool lacks_db(std::int32_t db) const {
+    return db != 0 && nodes_.is_cluster() && !known_dbs_.contains(db);
+  }
 
   const SinkStats& stats() const { return stats_; }
   TargetNodes& nodes() { return nodes_; }
@@ -271,6 +275,14 @@ class RedisSink {
                                std::bitset<slot_count> slots, std::uint64_t& removed);
   Task<Error> flush_shared(const Command& command, ByteView name);
   Task<Error> record_up_to(Offset end, std::int32_t db);
+  bool is_recorded_beside_suspects() const;
+
+  // databases (databases.cpp)
+  bool has_asked_for_db(std::int32_t db) const {
+    return known_dbs_.contains(db) || missing_dbs_.contains(db);
+  }
+  Task<Error> ask_for_db(std::int32_t db);
+  Task<Error> ask_cluster_for_db(std::int32_t db);
 
   // lanes and slots (redis_sink.cpp)
   Task<Error> prepare();
@@ -290,7 +302,7 @@ class RedisSink {
   Error plan_cluster_group(Plan& plan, const std::vector<const Command*>& kept);
   bool is_in_cluster(const Unit& unit);
   Task<Error> greet_cluster_lane(Lane& lane, Connection& connection);
-  Task<Error> run_on_cluster(Plan& plan, const Command& command, Bytes wire);
+  Task<Error> run_on_cluster(Plan& plan, const Command& command, Bytes wire, std::int32_t db);
   std::optional<Record> remains() const;
 
   // exactly once (exactly.cpp)
@@ -303,6 +315,7 @@ class RedisSink {
   template <class Use>
   void for_each_key_of(const Unit& unit, Use use) const;
   void doubt(const Unit& unit);
+  void doubt_elsewhere(const Unit& unit, Offset behind);
   bool explains(const Unit& unit, const std::string& error);
   Task<Error> end_behind(HeldUnit held, std::string error);
   bool give_up_unit(HeldUnit held, const std::string& error, bool executed);
@@ -388,6 +401,7 @@ class RedisSink {
   bool crossing_known_ = false;
   bool crossing_done_ = false;
   std::set<std::int32_t> known_dbs_{0};
+  std::map<std::int32_t, std::string> missing_dbs_;  // and what a node of the cluster said
   struct Loading {
     Bytes wires;
     std::vector<std::pair<std::size_t, Unit>> units;  // offset of the wire, unit

@@ -63,6 +63,8 @@ class SerialLane {
   // Writes what was noted, should the record not say it yet.
   void checkpoint();
   bool is_recorded() const { return !record_ || recorded_ >= noted_; }
+  // A start carries nothing out again, but finds suspect keys anew.
+  bool is_recorded_but_suspects() const { return !record_ || record_->offset >= noted_; }
   // `judged` of the record in the target: where the stream would begin for another process.
   Offset recorded_offset() const {
     return record_ ? std::min(recorded_, record_->judged) : recorded_;

@@ -3,6 +3,7 @@
 // Reads and asks, never routes. Pipeline thread only.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,6 +27,9 @@ struct ServerIdentity {
   bool is_cluster = false;
 };
 ServerIdentity read_identity(ByteView info);
+
+// An error unless the server has this database; another one than 0 is selected for a moment.
+Task<Error> check_database(Connection& connection, std::int32_t db, Millis limit);
 
 // How far the server's clock is ahead of ours, in ms, from its answer to TIME that took from `sent`
 // to `received` (unix ms, our clock); nullopt when it did not tell.
@@ -59,12 +63,20 @@ class TargetNodes {
   Task<Error> find_keys(bool& found, std::vector<std::string> except);
   // A command by hand, over a connection that is kept for that node; callers take turns.
   Task<Result<RespValue>> call(Endpoint node, Bytes command, Millis limit);
+  // The same in another database, which stays selected for nothing else. An error reply to SELECT
+  // is the answer: nothing was carried out.
+  Task<Result<RespValue>> call_in(Endpoint node, std::int32_t db, Bytes command, Millis limit);
+  // A node of a cluster that lacks this database, or a lower one, is not spoken to from now on.
+  void require_database(std::int32_t db) { highest_db_ = std::max(highest_db_, db); }
+  std::int32_t highest_db() const { return highest_db_; }
   // Sends `wire` and steps over `replies` replies; the result is the first error among them, empty
   // for none.
   Task<Result<std::string>> deliver(Endpoint node, Bytes wire, std::uint32_t replies, Millis limit);
   void close();
 
  private:
+  static Task<Result<RespValue>> call_selected(Connection& connection, std::int32_t db,
+                                               Bytes command, Millis limit);
   Task<Result<Connection*>> connection_to(const Endpoint& node);
   Task<void> take_turn();
   void end_turn();
@@ -79,6 +91,7 @@ class TargetNodes {
   std::map<Endpoint, ServerIdentity> masters_;
   std::map<Endpoint, std::unique_ptr<Connection>> connections_;
   LearntCommands learnt_;
+  std::int32_t highest_db_ = 0;
   Signal free_;
   bool busy_ = false;
 };
