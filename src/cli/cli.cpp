@@ -187,8 +187,9 @@ void add_cutover(CLI::App& app, Arguments& to) {
                    "sample: compare some keys of both ends while writes are held back")
       ->type_name("HOW");
   cutover->add_flag("--undo-fence", to.undo_fence,
-                    "Only let the source take writes again (takes the options of run)");
+                    "Only let the source take writes again; wants nothing but its address");
   to.commands.push_back({cutover, [&to] {
+                           to.line.source_only = true;
                            if (to.undo_fence) return undo_fence_command(to.line);
                            to.client.http = to.line.http;
                            return cutover_command(to.client, environment());

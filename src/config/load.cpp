@@ -87,7 +87,7 @@ class Loader {
     for (const Setting& setting : settings_)
       sources_ = std::max(sources_, setting.source);
     if (sources_ == 0 && !command_line.target_only) check_end("source", options_.source, fallback);
-    check_end("target", options_.target, fallback);
+    if (!command_line.source_only) check_end("target", options_.target, fallback);
     check_ends_differ();
     load_sources(fallback);
     check_file_target();

@@ -160,6 +160,7 @@ struct CommandLine {
   bool standby = false;
   bool restart = false;
   bool target_only = false;  // the command has nothing to do with a source
+  bool source_only = false;  // nor this one with a target
 };
 
 // Defaults < YAML file < environment < flags. Every problem is found before returning: the error's
