@@ -64,14 +64,14 @@ TEST(CrossSlotFile, FiftyThousandRandomCommandsEndEqual) {
 }
 
 TEST(CrossSlotFile, EndEqualAtLeastOnceAsWell) {
-  load_random(22, 4000, {"--set", "delivery.mode=at_least_once"});
+  load_random(22, 2000, {"--set", "delivery.mode=at_least_once"});
 }
 
 TEST(CrossSlotFile, KillNineInBetweenEndsEqual) {
   RedisServer source = file_server();
   RedisCluster target;
   CrossSlotCommands commands = CrossSlotCommands(23).without_patterns();
-  send(source, commands, 6000);
+  send(source, commands, 4000);
   source.stop();
   Keyferry link(KEYFERRY_BINARY);
   int kills = 0;
@@ -113,7 +113,7 @@ TEST(CrossSlotFile, AKillBetweenTwoEffectsIsFinishedAndNotDoneAgain) {
   Keyferry link(KEYFERRY_BINARY);
   const auto moved = [&] { return target.node(1).command({"LLEN", to}).integer; };
   const auto left = [&] { return target.node(0).command({"LLEN", from}).integer; };
-  for (int round = 0; round < 4; ++round) {
+  for (int round = 0; round < 2; ++round) {
     const std::int64_t before = moved();
     link.run(file_of(source), target.uri(), quick_lease);
     ASSERT_TRUE(wait_for(Millis{20000}, [&] { return moved() > before + 100; })) << link.output();
@@ -134,7 +134,7 @@ TEST(CrossSlotFile, SlotsOnTheMoveAndBrokenConnectionsEndEqual) {
   RedisServer source = file_server();
   RedisCluster target;
   CrossSlotCommands commands = CrossSlotCommands(24).without_patterns();
-  send(source, commands, 10000);
+  send(source, commands, 4000);
   source.stop();
   Keyferry link(KEYFERRY_BINARY);
   link.run(file_of(source), target.uri(), quick_lease);
