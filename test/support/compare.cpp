@@ -112,7 +112,8 @@ class Comparison {
 
  private:
   bool same_expiry(std::int64_t a, std::int64_t b) const {
-    if (features_.exact_expiry || a < 0 || b < 0) return a == b;
+    const bool is_exact = features_.exact_expiry && !options_.were_moved;
+    if (is_exact || a < 0 || b < 0) return a == b;
     return std::abs(a - b) <= options_.expiry_tolerance_ms;
   }
 

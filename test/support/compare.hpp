@@ -27,6 +27,8 @@ struct CompareOptions {
   // Where both servers know PEXPIRETIME expiries must be equal to the millisecond, else within
   // this.
   std::int64_t expiry_tolerance_ms = 50;
+  // Keys of the target have come to their node by MIGRATE, which sends the time that is left.
+  bool were_moved = false;
   // Compare the entries-read of stream groups even where a replica loses it (see
   // Keyspace::keeps_entries_read).
   bool entries_read = false;

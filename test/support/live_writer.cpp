@@ -16,7 +16,7 @@ constexpr const char* consumers[] = {"ann", "bob", "cy"};
 class Mix {
  public:
   Mix(const LiveOptions& options, const Keyspace& server)
-      : data_(options.dataset), server_(server), random_(options.seed) {}
+      : options_(options), data_(options.dataset), server_(server), random_(options.seed) {}
 
   int pick_database() {
     return static_cast<int>(random_() % static_cast<unsigned>(data_.databases()));
@@ -81,6 +81,7 @@ class Mix {
   std::vector<Args> reborn_stream(const std::string& key);
   std::vector<Args> group_step();
 
+  const LiveOptions& options_;
   Dataset data_;
   const Keyspace& server_;
   std::mt19937_64 random_;
@@ -248,6 +249,7 @@ Args Mix::key_command() {
     case 4:
       return {"UNLINK", key};
     case 5:
+      if (!options_.short_lived) return {"PERSIST", key};
       return {"PSETEX", Dataset::name(block_, "short", count_), std::to_string(50 + below(3000)),
               "x"};
     case 6:

@@ -19,6 +19,7 @@ struct LiveOptions {
   DatasetOptions dataset;  // cluster_safe and databases bind the writer too
   std::uint64_t seed = 7;
   double commands_per_s = 2000;  // 0 = full speed
+  bool short_lived = true;       // keys that expire while we look
 };
 
 class LiveWriter {
