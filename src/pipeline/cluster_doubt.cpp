@@ -3,6 +3,8 @@
 // either end, is copied from it, behind everything that the streams still bring.
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "keyferry/base/log.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/pipeline/cluster_link.hpp"
@@ -10,19 +12,37 @@
 namespace keyferry {
 
 // In the table first: a crash must not forget it.
-Task<Error> ClusterLink::doubt(ShardSlots slots) {
+Task<Error> ClusterLink::doubt(ShardSlots slots, const char* why) {
   if (!claim_) {
-    co_return Error(Errc::history_lost,
-                    "slots went from shard to shard and back while none was followed, and nothing "
-                    "is healed with delivery.mode at_least_once");
+    co_return Error(
+        Errc::history_lost,
+        fmt::format("slots {}, and nothing is healed with delivery.mode at_least_once", why));
   }
   if ((slots & ~table_.doubtful).none()) co_return Error();
-  log_warn("slots went from shard to shard and back; their keys are copied again: slots={}",
-           slots.count());
+  log_warn("slots {}; their keys are copied again: slots={}", why, slots.count());
   table_.doubtful |= slots;
   healing_ &= ~slots;
   share_out();
   co_return co_await save_table();
+}
+
+// Whose slots are not known: any that the shard may have.
+Task<Error> ClusterLink::take_import(Shard& shard, ShardSlots slots) {
+  const ShardTable::Entry& entry = table_.entries()[shard.entry];
+  co_return co_await doubt(slots.any() ? slots : entry.slots | entry.touched,
+                           "move to another shard as a whole");
+}
+
+// Whether no master but the owner has a key of a doubtful slot: a former owner removes its own only
+// when it has heard of the new one, and its stream says so.
+Task<bool> ClusterLink::is_cleared() {
+  const std::vector<ClusterShard> shards = source_.view().shards;
+  for (const ClusterShard& seen : shards) {
+    if (seen.is_down) continue;
+    const bool is_empty = co_await source_.has_none_of(seen.master, table_.doubtful & ~seen.slots);
+    if (!is_empty) co_return false;
+  }
+  co_return true;
 }
 
 Task<Error> ClusterLink::settle_doubts() {
@@ -47,6 +67,8 @@ Task<Error> ClusterLink::settle_doubts() {
       const bool is_true = co_await source_.serves(owner->master, slots);
       if (!is_true) co_return Error();
     }
+    const bool is_clear = co_await is_cleared();
+    if (!is_clear) co_return Error();
     if (!co_await have_recorded(all) || touches != touches_) co_return Error();
     const ShardSlots begun = table_.doubtful;
     Error error = co_await suspect_target(owners);

@@ -96,7 +96,7 @@ Task<Error> ClusterLink::end_leaving(Shard& shard) {
   log_info("source shard left: everything received from it was applied: shard={}", entry.name);
   const ShardSlots slots = entry.slots | entry.touched;
   if (slots.none()) co_return Error();
-  if (claim_) co_return co_await doubt(slots);
+  if (claim_) co_return co_await doubt(slots, to_and_fro);
   log_warn("what the shard did last may be missing (delivery.mode: at_least_once): slots={}",
            slots.count());
   co_return Error();

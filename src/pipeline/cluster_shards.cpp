@@ -145,6 +145,7 @@ void ClusterLink::start_shard(std::size_t entry, const ClusterShard& seen) {
   one.role.wait_for_others = [this, &one](ShardSlots slots, TimePoint since) {
     return wait_for_others(one, slots, since);
   };
+  one.role.take_import = [this, &one](ShardSlots slots) { return take_import(one, slots); };
   one.pipeline = std::make_unique<Pipeline>(executor_, one.options, one.board);
   one.pipeline->role = &one.role;
   one.pipeline->announced_port = announced_port;
@@ -281,7 +282,7 @@ Task<Error> ClusterLink::wait_for_others(Shard& shard, ShardSlots slots, TimePoi
     shard.waits_for = other;
     Error error = co_await wait_for(shard, *other, since);
     shard.waits_for = nullptr;
-    if (error.is(Errc::history_lost)) error = co_await doubt(slots);
+    if (error.is(Errc::history_lost)) error = co_await doubt(slots, to_and_fro);
     if (error) co_return error;
   }
   co_return Error();

@@ -249,7 +249,8 @@ Task<Error> Pipeline::decode_stream(SlabRef slab, ByteView bytes, TimePoint rece
     psync_.ack_now();
   }
   if (auto batch = decoder_.take()) {
-    if (is_shard()) error = co_await enter_slots(foreign_slots(*batch), received);
+    if (is_shard()) error = co_await meet_imports(*batch);
+    if (is_shard() && !error) error = co_await enter_slots(foreign_slots(*batch), received);
     if (error) co_return error;
     transform_.apply(*batch);
     if (is_limited()) spend_target(static_cast<std::int64_t>(batch->commands.size()), bytes.size());

@@ -1,10 +1,30 @@
 // Pipeline: one of several of a link. A slot that comes from another shard brings an order with it:
 // what the other shard wrote to it comes first, however far behind its pipeline is.
 #include "keyferry/base/log.hpp"
+#include "keyferry/cluster/slot_import.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/pipeline/pipeline.hpp"
 
 namespace keyferry {
+
+// Slots that move here as a whole: their keys come once more, in plain commands, and what is
+// written meanwhile comes from both sides; in the end the former owner deletes them all. So all of
+// their keys are copied anew behind that. A move that began before our snapshot is only known by
+// its end.
+Task<Error> Pipeline::meet_imports(const Batch& batch) {
+  for (const Command& command : batch.commands) {
+    if (command.info == nullptr || command.info->kind != CommandKind::never) continue;
+    const auto import = read_slot_import(batch.args_of(command));
+    if (!import) continue;
+    const Bytes job(import->job);
+    const ShardSlots slots = import->slots;
+    if (slots.none() && imports_.erase(job) > 0) continue;
+    if (slots.any()) imports_.insert(job);
+    Error error = co_await role->take_import(slots);
+    if (error) co_return error;
+  }
+  co_return Error();
+}
 
 // Slots of the batch that are not the shard's own, or into which keys come from another one: those
 // arrive by RESTORE-ASKING (Redis 3.0 to 8.4 cluster.c migrateCommand).

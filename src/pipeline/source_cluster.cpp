@@ -122,6 +122,21 @@ Task<bool> SourceCluster::serves(Endpoint node, ShardSlots slots) {
   co_return false;
 }
 
+Task<bool> SourceCluster::has_none_of(Endpoint node, ShardSlots slots) {
+  const Millis limit(options_.reply_timeout_ms);
+  const auto dbs = co_await read_databases_of(readers_, node, options_);
+  if (!dbs) co_return false;
+  for (const std::int32_t db : *dbs) {
+    for (std::size_t slot = 0; slot < slot_count; ++slot) {
+      if (!slots[slot]) continue;
+      Bytes command = make_command({"CLUSTER", "COUNTKEYSINSLOT", std::to_string(slot)});
+      const auto count = co_await readers_.call_in(node, db, std::move(command), limit);
+      if (!count || count->is_error() || count->integer != 0) co_return false;
+    }
+  }
+  co_return true;
+}
+
 Task<Result<std::vector<DbKey>>> SourceCluster::read_keys(Endpoint node, Slot slot) {
   co_return co_await read_keys_of(readers_, node, slot, options_);
 }

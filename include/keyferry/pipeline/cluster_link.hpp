@@ -113,7 +113,10 @@ class ClusterLink {
   Shard* settled_owner(Slot slot);
 
   // slots whose order is not known (cluster_doubt.cpp)
-  Task<Error> doubt(ShardSlots slots);
+  static constexpr const char* to_and_fro = "went from shard to shard and back unseen";
+  Task<Error> doubt(ShardSlots slots, const char* why);
+  Task<Error> take_import(Shard& shard, ShardSlots slots);
+  Task<bool> is_cleared();
   Task<Error> settle_doubts();
   Task<Error> suspect_target(std::vector<Shard*> owners);
   Task<Error> suspect_target_db(std::vector<Shard*> owners, Endpoint node, std::int32_t db);

@@ -7,6 +7,8 @@
 // failed at the end.
 #pragma once
 
+#include <set>
+
 #include "keyferry/base/rate.hpp"
 #include "keyferry/checkpoint/lag.hpp"
 #include "keyferry/pipeline/comparison.hpp"
@@ -121,6 +123,7 @@ class Pipeline {
 
   // one of several (shard_role.cpp)
   bool is_shard() const { return role != nullptr && role->target.by_slots; }
+  Task<Error> meet_imports(const Batch& batch);
   ShardSlots foreign_slots(const Batch& batch);
   Task<Error> enter_slots(ShardSlots slots, TimePoint since);
   bool meets_foreign_slot(const rdb::Event& event);
@@ -192,6 +195,7 @@ class Pipeline {
   TimePoint snapshot_began_{};
 
   ShardSlots entered_;        // of the snapshot: others' writes to them are done
+  std::set<Bytes> imports_;   // of whole slots, under way
   bool left_behind_ = false;  // what is left waits for another shard, which has ended
 
   std::uint64_t expired_keys_ = 0;  // of a file: gone here before their expiry was put off

@@ -34,6 +34,9 @@ struct ShardRole {
   // Returns when all that the other shards wrote to these slots before `since` is at the target and
   // recorded there. Errc::cancelled: that will not come any more.
   std::function<Task<Error>(ShardSlots slots, TimePoint since)> wait_for_others;
+  // Keys of these slots come with the stream by another way than one after the other; none: of
+  // slots that nobody named. Returns when it is written down that all of them are copied anew.
+  std::function<Task<Error>(ShardSlots slots)> take_import;
 
   // Of a source of its own only. Whether it may be one of them, as it was found when the pipeline
   // began.

@@ -39,6 +39,8 @@ class SourceCluster {
   Task<Result<Reading>> read_offset(Endpoint node);
   // Whether `node` itself says that it serves all of `slots`: others may not know yet, or no more.
   Task<bool> serves(Endpoint node, ShardSlots slots);
+  // Whether `node` says that it has no key of `slots`.
+  Task<bool> has_none_of(Endpoint node, ShardSlots slots);
   // The shape as `node` itself knows it now.
   Task<Result<ClusterView>> view_of(Endpoint node);
   Task<Result<std::vector<DbKey>>> read_keys(Endpoint node, Slot slot);
