@@ -26,11 +26,16 @@ Task<Error> ClusterLink::doubt(ShardSlots slots, const char* why) {
   co_return co_await save_table();
 }
 
-// Whose slots are not known: any that the shard may have.
+// Any slot that the shard may have, where it is not known which move; and where there are several
+// databases: meanwhile the stream does not say which one is selected (Valkey 9.1.2: its own replica
+// carries out what comes then in the one that the moving keys are of).
 Task<Error> ClusterLink::take_import(Shard& shard, ShardSlots slots) {
+  const Endpoint master = shard.master;
+  const auto dbs = co_await source_.read_databases(master);
+  const bool is_one = dbs && (dbs->empty() || (dbs->size() == 1 && dbs->front() == 0));
   const ShardTable::Entry& entry = table_.entries()[shard.entry];
-  co_return co_await doubt(slots.any() ? slots : entry.slots | entry.touched,
-                           "move to another shard as a whole");
+  if (slots.none() || !is_one) slots |= entry.slots | entry.touched;
+  co_return co_await doubt(slots, "move to another shard as a whole");
 }
 
 // Whether no master but the owner has a key of a doubtful slot: a former owner removes its own only
@@ -39,8 +44,9 @@ Task<bool> ClusterLink::is_cleared() {
   const std::vector<ClusterShard> shards = source_.view().shards;
   for (const ClusterShard& seen : shards) {
     if (seen.is_down) continue;
-    const bool is_empty = co_await source_.has_none_of(seen.master, table_.doubtful & ~seen.slots);
-    if (!is_empty) co_return false;
+    const ShardSlots others = table_.doubtful & ~seen.slots;
+    const auto left = co_await source_.slots_with_keys(seen.master, others);
+    if (!left || left->any()) co_return false;
   }
   co_return true;
 }
@@ -73,9 +79,11 @@ Task<Error> ClusterLink::settle_doubts() {
     const ShardSlots begun = table_.doubtful;
     Error error = co_await suspect_target(owners);
     for (std::size_t i = 0; i < owners.size() && !error; ++i) {
-      const ShardSlots slots = begun & owners[i]->role.target.slots;
+      const ShardSlots own = begun & owners[i]->role.target.slots;
+      const auto slots = co_await source_.slots_with_keys(owners[i]->master, own);
+      if (!slots) co_return slots.error();
       for (std::size_t slot = 0; slot < slot_count && !error; ++slot) {
-        if (!slots[slot]) continue;
+        if (!(*slots)[slot]) continue;
         auto keys = co_await source_.read_keys(owners[i]->master, static_cast<Slot>(slot));
         if (!keys) error = keys.error();
         for (std::size_t k = 0; keys && k < keys->size(); ++k)

@@ -2,6 +2,7 @@
 // is of: behind all that was done to it before, and what would touch the keys of others is not
 // taken.
 #include "keyferry/base/log.hpp"
+#include "keyferry/cluster/slot_import.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/pipeline/export.hpp"
 #include "keyferry/resp/word.hpp"
@@ -139,6 +140,8 @@ Error Export::judge_commands(const Batch& batch) {
   for (const Command& command : batch.commands) {
     if (command.info == nullptr || command.refusal != nullptr) continue;
     const auto args = batch.args_of(command);
+    // Their keys come from two sides, and what the former master drops in the end is not said.
+    if (read_slot_import(args)) return begin_anew("slots move to a master as a whole");
     if (!command.info->flushes && !is_function_restore(*command.info, args)) continue;
     return begin_anew(fmt::format("{} at one of the masters", escaped(args[0])));
   }

@@ -1,5 +1,7 @@
 #include "keyferry/pipeline/source_cluster.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 #include "keyferry/base/log.hpp"
 #include "keyferry/pipeline/observer.hpp"
 #include "keyferry/resp/reply_parser.hpp"
@@ -10,6 +12,7 @@ namespace {
 
 // A node that does not answer by then is passed over.
 constexpr std::int64_t answer_max_ms = 2000;
+constexpr std::size_t counts_at_once = 1024;
 
 }  // namespace
 
@@ -122,19 +125,38 @@ Task<bool> SourceCluster::serves(Endpoint node, ShardSlots slots) {
   co_return false;
 }
 
-Task<bool> SourceCluster::has_none_of(Endpoint node, ShardSlots slots) {
-  const Millis limit(options_.reply_timeout_ms);
-  const auto dbs = co_await read_databases_of(readers_, node, options_);
-  if (!dbs) co_return false;
+Task<Result<std::vector<std::int32_t>>> SourceCluster::read_databases(Endpoint node) {
+  co_return co_await read_databases_of(readers_, std::move(node), options_);
+}
+
+Task<Result<ShardSlots>> SourceCluster::slots_with_keys(Endpoint node, ShardSlots slots) {
+  const auto dbs = co_await read_databases(node);
+  if (!dbs) co_return dbs.error();
+  Connection connection(co_await asio::this_coro::executor);
+  const HostPort host{node.host, node.port};
+  Error error = co_await connection.open(options_, host, "slots");
+  if (error) co_return error;
+  ShardSlots out;
   for (const std::int32_t db : *dbs) {
-    for (std::size_t slot = 0; slot < slot_count; ++slot) {
-      if (!slots[slot]) continue;
-      Bytes command = make_command({"CLUSTER", "COUNTKEYSINSLOT", std::to_string(slot)});
-      const auto count = co_await readers_.call_in(node, db, std::move(command), limit);
-      if (!count || count->is_error() || count->integer != 0) co_return false;
+    for (std::size_t slot = 0; slot < slot_count;) {
+      Bytes wire = make_command({"SELECT", std::to_string(db)});
+      std::vector<std::size_t> asked;
+      for (; slot < slot_count && asked.size() < counts_at_once; ++slot) {
+        if (!slots[slot]) continue;
+        append_command(wire, {"CLUSTER", "COUNTKEYSINSLOT", std::to_string(slot)});
+        asked.push_back(slot);
+      }
+      const auto counts = co_await connection.call_all(std::move(wire), 1 + asked.size(),
+                                                       Millis(options_.reply_timeout_ms));
+      if (!counts) co_return counts.error();
+      for (std::size_t i = 0; i < counts->size(); ++i) {
+        const RespValue& count = (*counts)[i];
+        if (count.is_error()) co_return Error(Errc::unreachable, count.text);
+        if (i > 0 && count.integer != 0) out.set(asked[i - 1]);
+      }
     }
   }
-  co_return true;
+  co_return out;
 }
 
 Task<Result<std::vector<DbKey>>> SourceCluster::read_keys(Endpoint node, Slot slot) {

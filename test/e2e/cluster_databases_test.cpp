@@ -356,5 +356,30 @@ TEST_F(ClusterDatabases, AFlushOfAShardsDatabaseLeavesTheOthers) {
   expect_same(source, target, link);
 }
 
+TEST_F(ClusterDatabases, SlotsThatMoveAtomicallyTakeEveryDatabaseAlong) {
+  RedisCluster source(several());
+  RedisServer target(standalone());
+  const LiveOptions live = in_every_database(909);
+  fill(source, live.dataset);
+  LiveWriter writer(source, live);
+  EverywhereWriter everywhere(source);
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, source, target);
+  for (int round = 0; round < 3; ++round) {
+    const std::size_t from = static_cast<std::size_t>(round);
+    const int slot = key_slot("{n" + std::to_string(round) + "}");
+    const std::size_t owner = source.owner(slot);
+    source.node(owner).command({"CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", std::to_string(slot),
+                                std::to_string(slot), "NODE", source.node_id((owner + 1) % 3)});
+    EXPECT_TRUE(wait_for(Millis{20000}, [&] { return source.owner(slot) == (owner + 1) % 3; }))
+        << source.node(owner).command({"CLUSTER", "GETSLOTMIGRATIONS"}).printable() << from;
+  }
+  std::this_thread::sleep_for(Millis{500});
+  everywhere.stop();
+  writer.stop();
+
+  expect_same(source, target, link);
+}
+
 }  // namespace
 }  // namespace keyferry::test

@@ -330,6 +330,35 @@ TEST(ClusterRespFile, IsBegunAnewBehindAFlushOfOneMaster) {
   expect_equal(source, target, link);
 }
 
+// As a whole (CLUSTER MIGRATESLOTS, Valkey 9).
+TEST(ClusterRespFile, IsBegunAnewWhenSlotsMoveAtOnce) {
+  ClusterOptions options = nodes(3);
+  options.server.release = release("valkey-9.1");
+  if (!options.server.release.unreachable.empty()) {
+    GTEST_SKIP() << options.server.release.unreachable;
+  }
+  RedisCluster source(options);
+  RedisServer target(options.server);
+  const LiveOptions live = busy(751);
+  fill(source, live.dataset);
+  const std::string file = target.directory() + "/out.resp";
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), "file://" + file);
+  wait_streaming(link);
+  LiveWriter writer(source, live);
+  source.node(0).command(
+      {"CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", "0", "900", "NODE", source.node_id(1)});
+  EXPECT_TRUE(wait_for(Millis{20000}, [&] { return source.owner(900) == 1; }));
+  writer.stop();
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  drain(link);
+
+  EXPECT_NE(link.output().find("slots move to a master as a whole"), std::string::npos)
+      << link.output();
+  pipe_into(target, file);
+  expect_equal(source, target, link);
+}
+
 RedisServer fresh_node(std::vector<std::string> args = {}) {
   ServerOptions options;
   options.args = {"--cluster-enabled", "yes"};

@@ -39,8 +39,10 @@ class SourceCluster {
   Task<Result<Reading>> read_offset(Endpoint node);
   // Whether `node` itself says that it serves all of `slots`: others may not know yet, or no more.
   Task<bool> serves(Endpoint node, ShardSlots slots);
-  // Whether `node` says that it has no key of `slots`.
-  Task<bool> has_none_of(Endpoint node, ShardSlots slots);
+  // Those that have keys.
+  Task<Result<std::vector<std::int32_t>>> read_databases(Endpoint node);
+  // Those of `slots` that `node` has keys of, in whatever database.
+  Task<Result<ShardSlots>> slots_with_keys(Endpoint node, ShardSlots slots);
   // The shape as `node` itself knows it now.
   Task<Result<ClusterView>> view_of(Endpoint node);
   Task<Result<std::vector<DbKey>>> read_keys(Endpoint node, Slot slot);
