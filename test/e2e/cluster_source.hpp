@@ -34,13 +34,6 @@ inline ClusterOptions nodes(std::size_t masters, std::size_t replicas = 0) {
 
 inline const std::vector<std::string>& quick = quick_lease;
 
-inline std::size_t count_of(const std::string& text, const std::string& what) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
-    ++count;
-  return count;
-}
-
 template <class Target>
 void expect_equal(RedisCluster& source, const Target& target, Keyferry& link) {
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();

@@ -20,6 +20,13 @@ inline std::vector<std::string> with_settings(const std::vector<std::string>& se
   return more;
 }
 
+inline std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+    ++count;
+  return count;
+}
+
 // Until the snapshot has been applied. The ends: servers, clusters, proxies.
 template <class Source, class Target>
 void start(Keyferry& link, const Source& source, const Target& target,
