@@ -18,10 +18,11 @@ Task<Error> ClusterLink::doubt(ShardSlots slots, const char* why) {
         Errc::history_lost,
         fmt::format("slots {}, and nothing is healed with delivery.mode at_least_once", why));
   }
+  healing_ &= ~slots;
+  ++doubts_;
   if ((slots & ~table_.doubtful).none()) co_return Error();
   log_warn("slots {}; their keys are copied again: slots={}", why, slots.count());
   table_.doubtful |= slots;
-  healing_ &= ~slots;
   share_out();
   co_return co_await save_table();
 }
@@ -77,6 +78,7 @@ Task<Error> ClusterLink::settle_doubts() {
     if (!is_clear) co_return Error();
     if (!co_await have_recorded(all) || touches != touches_) co_return Error();
     const ShardSlots begun = table_.doubtful;
+    const std::uint64_t doubts = doubts_;
     Error error = co_await suspect_target(owners);
     for (std::size_t i = 0; i < owners.size() && !error; ++i) {
       const ShardSlots own = begun & owners[i]->role.target.slots;
@@ -91,6 +93,7 @@ Task<Error> ClusterLink::settle_doubts() {
       }
     }
     if (error) co_return error;
+    if (doubts != doubts_) co_return Error();  // once more, behind what came meanwhile
     healing_ |= begun;
     co_return Error();
   }

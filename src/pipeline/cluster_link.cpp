@@ -37,6 +37,7 @@ Task<Error> ClusterLink::run() {
   scope_.on_error([this](const Error& first) { finish(first); });
   scope_.spawn(report());
   Error error = co_await open();
+  if (stopping_ && error.is(Errc::cancelled)) error = Error();
   if (!error && !stopping_) error = co_await adopt_view();
   if (error) finish(std::move(error));
   if (!finished_ && stopping_) finish(Error());
@@ -130,6 +131,7 @@ void ClusterLink::finish(Error error) {
 
 void ClusterLink::stop() {
   stopping_ = true;
+  if (claim_ && shards_.empty()) claim_->stop();  // it may wait for the lease
   for (const auto& shard : shards_)
     shard->pipeline->stop();
   look_.notify();
@@ -143,6 +145,7 @@ void ClusterLink::drain() {
 
 void ClusterLink::abort() {
   stopping_ = true;
+  if (claim_ && shards_.empty()) claim_->stop();  // it may wait for the lease
   for (const auto& shard : shards_)
     shard->pipeline->abort();
 }

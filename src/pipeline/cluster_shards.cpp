@@ -274,6 +274,7 @@ Task<Error> ClusterLink::wait_for_others(Shard& shard, ShardSlots slots, TimePoi
   look_.notify();
   // Those will be copied again, behind this.
   healing_ &= ~slots;
+  if ((slots & table_.doubtful).any()) ++doubts_;
   slots &= ~table_.doubtful;
   if (slots.none()) co_return Error();
   for (const std::size_t entry : table_.others(shard.entry, slots)) {

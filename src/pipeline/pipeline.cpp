@@ -56,6 +56,7 @@ Task<Error> Pipeline::run() {
     finish(std::move(error));
     sink_.stop();  // once more: stopped while it was being opened, it has gone on opening
     Error ignored = co_await sink_.run();  // lanes may have been started
+    if (kept_) kept_->release();
     co_await hand_back();
     co_await sink_.restore_target();
     ignored = co_await scope_.join();

@@ -34,6 +34,7 @@ Task<Error> SeveralSources::run() {
   scope_.on_error([this](const Error& first) { finish(first); });
   scope_.spawn(report());
   Error error = co_await open();
+  if (stopping_ && error.is(Errc::cancelled)) error = Error();
   if (!error && claim_ && !finished_) scope_.spawn(claim_->keep());
   for (int round = 1; !error && !finished_ && !stopping_; ++round) {
     error = co_await run_round();
@@ -215,6 +216,7 @@ void SeveralSources::tell_all(void (Pipeline::*verb)()) {
 
 void SeveralSources::stop() {
   stopping_ = true;
+  if (claim_ && sources_.empty()) claim_->stop();  // it may wait for the lease
   tell_all(&Pipeline::stop);
 }
 
@@ -225,6 +227,7 @@ void SeveralSources::drain() {
 
 void SeveralSources::abort() {
   stopping_ = true;
+  if (claim_ && sources_.empty()) claim_->stop();  // it may wait for the lease
   tell_all(&Pipeline::abort);
 }
 

@@ -17,9 +17,13 @@ Task<Error> Pipeline::meet_imports(const Batch& batch) {
     const auto import = read_slot_import(batch.args_of(command));
     if (!import) continue;
     const Bytes job(import->job);
-    const ShardSlots slots = import->slots;
-    if (slots.none() && imports_.erase(job) > 0) continue;
-    if (slots.any()) imports_.insert(job);
+    ShardSlots slots = import->slots;
+    if (slots.any()) {
+      imports_[job] = slots;
+    } else if (const auto known = imports_.find(job); known != imports_.end()) {
+      slots = known->second;  // they may have been copied before any of it came
+      imports_.erase(known);
+    }
     Error error = co_await role->take_import(slots);
     if (error) co_return error;
   }

@@ -50,6 +50,9 @@ Task<Error> prepare_whole(const Options& options, TargetNodes& nodes, Claim* cla
 }
 
 Task<Error> empty_whole(const Options& options, TargetNodes& nodes, Claim* claim) {
+  Error error;
+  if (nodes.is_cluster()) error = co_await nodes.refresh();
+  if (error) co_return error;
   const std::vector<Endpoint> masters = nodes.map().masters();
   for (const Endpoint& node : masters) {
     Bytes command = make_command({"FLUSHALL"});

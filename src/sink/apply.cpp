@@ -65,6 +65,7 @@ Slot slot_of_wire(ByteView wire) {
 
 Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
   Error error = co_await wait_for_room();
+  if (!error && copies_) error = co_await ask_for_copies();
   if (error || stream_void_) co_return error;
 
   Plan plan;
@@ -379,6 +380,10 @@ void RedisSink::plan_copies(Plan& plan) {
   for (const KeyCopy& copy : copies_->keys) {
     std::int32_t db = copy.db;
     std::vector<Bytes> wires = copy_wires(copy, db);
+    if (lacks_db(db)) {
+      log_warn("a key is left out, the target has no database {}: {}", db, escaped(copy.key));
+      wires.clear();
+    }
     if (wires.empty())
       suspects_.healed(copy.db, copy.key, copies_->at);  // it has no place in the target
     const ByteView source = plan.cargo->made.emplace_back(make_command({"DEL", copy.key}));

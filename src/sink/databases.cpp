@@ -1,6 +1,7 @@
 // RedisSink: which databases the target has. A cluster usually has one; Valkey 9 may have more
 // (cluster-databases), on every node as many as it was started with.
 #include "keyferry/base/log.hpp"
+#include "keyferry/cluster/redirect.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
 namespace keyferry {
@@ -38,6 +39,9 @@ Task<Error> RedisSink::ask_cluster_for_db(std::int32_t db) {
     auto reply = co_await call_in(node, db, std::move(select));
     if (!reply) co_return with_context("target " + to_string(node), reply.error());
     if (!reply->is_error()) continue;
+    if (judge_reply(reply->text).verdict != Verdict::refused)
+      co_return Error(Errc::unreachable,
+                      fmt::format("target {}: {}", to_string(node), reply->text));
     missing_dbs_[db] = fmt::format("{}: {}", to_string(node), reply->text);
     co_return Error();
   }
@@ -47,6 +51,20 @@ Task<Error> RedisSink::ask_cluster_for_db(std::int32_t db) {
   events_.highest_db = nodes_.highest_db();
   if (cluster_) cluster_->highest_db = nodes_.highest_db();
   log_info("the target cluster has several databases: used={}", db);
+  co_return Error();
+}
+
+// What copies go to may be a database that no command was ever sent to (MOVE, COPY ... DB).
+Task<Error> RedisSink::ask_for_copies() {
+  if (!nodes_.is_cluster()) co_return Error();
+  for (std::size_t i = 0; copies_ && i < copies_->keys.size(); ++i) {
+    const KeyCopy& copy = copies_->keys[i];
+    std::int32_t db = copy.db;
+    if (db != 0 && transform != nullptr) copy_wires(copy, db);
+    if (known_dbs_.contains(db) || missing_dbs_.contains(db)) continue;
+    Error error = co_await ask_for_db(db);
+    if (error) co_return error;
+  }
   co_return Error();
 }
 

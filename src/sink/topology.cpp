@@ -2,6 +2,7 @@
 
 #include "keyferry/base/log.hpp"
 #include "keyferry/base/number.hpp"
+#include "keyferry/cluster/redirect.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 
@@ -45,9 +46,10 @@ Task<Error> check_database(Connection& connection, std::int32_t db, Millis limit
   auto replies = co_await connection.call_all(std::move(wire), 2, limit);
   if (!replies) co_return replies.error();
   const RespValue& reply = replies->front();
-  co_return reply.is_error()
-      ? Error(Errc::usage, fmt::format("has no database {}: {}", db, reply.text))
-      : Error();
+  if (!reply.is_error()) co_return Error();
+  const bool is_final = judge_reply(reply.text).verdict == Verdict::refused;
+  co_return Error(is_final ? Errc::usage : Errc::unreachable,
+                  fmt::format("has no database {}: {}", db, reply.text));
 }
 
 std::int64_t unix_now_ms() {
@@ -234,6 +236,7 @@ Task<Result<RespValue>> TargetNodes::call_selected(Connection& connection, std::
   select = make_command({"SELECT", "0"});
   auto back = co_await connection.call(std::move(select), limit);
   if (!back) co_return back.error();
+  if (back->is_error()) co_return Error(Errc::unreachable, "SELECT 0: " + back->text);
   co_return reply;
 }
 

@@ -62,13 +62,10 @@ TEST(ScanCluster, KeysOfSlotsThatMoveArrive) {
   Keyferry link(KEYFERRY_BINARY);
   link.run(source.uri(), target.uri(), scanning({"--set", "source.scan.count=50"}));
 
-  std::size_t moved = 0;
   for (int block = 0; block < 40; ++block) {
     const int slot = key_slot("{t" + std::to_string(block) + "}");
     source.move_slot(slot, (source.owner(slot) + 1) % 3);
-    ++moved;
   }
-  EXPECT_EQ(moved, 40u);
   wait_streaming(link);
   writer.stop();
   // Half-way: its keys are on both sides.

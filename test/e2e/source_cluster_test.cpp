@@ -367,5 +367,22 @@ TEST(ClusterSource, StreamsFromReplicasWhenAsked) {
   expect_equal(source, target, link);
 }
 
+TEST(ClusterSource, AStandbyThatWaitsEndsWhenItIsTold) {
+  RedisCluster source(nodes(3));
+  RedisServer target = source_server();
+  Keyferry first(KEYFERRY_BINARY);
+  Keyferry standby(KEYFERRY_BINARY);
+  start(first, source, target);
+  standby.run(source.uri(), target.uri(), with({"--standby"}));
+  const auto waits = [&] {
+    return standby.output().find("waiting for the lease") != std::string::npos;
+  };
+  ASSERT_TRUE(wait_for(Millis{10000}, waits)) << standby.output();
+  standby.process().send_signal(SIGTERM);
+
+  EXPECT_EQ(standby.wait_exit(Millis{5000}), 0) << standby.output();
+  drain(first);
+}
+
 }  // namespace
 }  // namespace keyferry::test

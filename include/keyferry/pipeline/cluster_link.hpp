@@ -131,6 +131,7 @@ class ClusterLink {
   ShardTable table_;
   SnapshotTurns turns_;
   ShardSlots healing_;         // of the doubtful ones: their keys have been made suspect
+  std::uint64_t doubts_ = 0;   // grows when more is written to doubtful slots by others
   std::uint64_t touches_ = 0;  // grows when a shard writes to a slot that is not its own
   std::vector<std::unique_ptr<Shard>> shards_;
   CutoverStatus cutover_;

@@ -7,7 +7,7 @@
 // failed at the end.
 #pragma once
 
-#include <set>
+#include <map>
 
 #include "keyferry/base/rate.hpp"
 #include "keyferry/checkpoint/lag.hpp"
@@ -194,9 +194,9 @@ class Pipeline {
   std::uint64_t keys_before_ = 0;  // sink keys when this snapshot began
   TimePoint snapshot_began_{};
 
-  ShardSlots entered_;        // of the snapshot: others' writes to them are done
-  std::set<Bytes> imports_;   // of whole slots, under way
-  bool left_behind_ = false;  // what is left waits for another shard, which has ended
+  ShardSlots entered_;                   // of the snapshot: others' writes to them are done
+  std::map<Bytes, ShardSlots> imports_;  // of whole slots, under way
+  bool left_behind_ = false;             // what is left waits for another shard, which has ended
 
   std::uint64_t expired_keys_ = 0;  // of a file: gone here before their expiry was put off
 

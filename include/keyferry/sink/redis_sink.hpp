@@ -282,6 +282,7 @@ class RedisSink {
     return known_dbs_.contains(db) || missing_dbs_.contains(db);
   }
   Task<Error> ask_for_db(std::int32_t db);
+  Task<Error> ask_for_copies();
   Task<Error> ask_cluster_for_db(std::int32_t db);
 
   // lanes and slots (redis_sink.cpp)
