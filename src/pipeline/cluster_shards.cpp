@@ -242,7 +242,8 @@ Task<Error> ClusterLink::save_table() {
 void ClusterLink::share_out() {
   for (const auto& shard : shards_) {
     shard->role.target.slots = table_.entries()[shard->entry].slots;
-    shard->role.target.contested = table_.contested(shard->entry) | table_.doubtful;
+    shard->role.target.contested =
+        table_.contested(shard->entry) | table_.doubtful | table_.entries()[shard->entry].touched;
   }
 }
 
