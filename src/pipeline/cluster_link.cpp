@@ -105,12 +105,9 @@ Task<Error> ClusterLink::end_leaving(Shard& shard) {
 
 // When the last shard has ended there is nothing left to do.
 void ClusterLink::settle_end() {
-  bool any_goal = false;
-  for (const auto& shard : shards_) {
-    if (!shard->has_ended) return;
-    any_goal = any_goal || shard->pipeline->reached_goal();
-  }
-  if (!finished_) reached_goal_ = any_goal && !stopping_;
+  const std::optional<bool> goal = goal_of_ended(shards_);
+  if (!goal) return;
+  if (!finished_) reached_goal_ = *goal && !stopping_;
   finish(Error());
 }
 
@@ -198,7 +195,8 @@ void ClusterLink::publish(TimePoint now) {
   status->synced = status->synced && !is_doubtful;
   status->cutover = cutover_;
   status->verify = comparison_.summary();
-  complete_sum(*status, {finished_, result_, last_error_, began_}, now);
+  if (!last_error_.empty() && !status->last_error) status->last_error = last_error_;
+  complete_sum(*status, {finished_, result_, began_}, now);
   const Uri& uri = options_.source.uri;
   if (!uri.hosts.empty())
     status->source = to_string(Endpoint{uri.hosts.front().host, uri.hosts.front().port});

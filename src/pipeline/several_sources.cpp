@@ -189,12 +189,9 @@ bool SeveralSources::all_ready() const {
 }
 
 void SeveralSources::settle_end() {
-  bool any_goal = false;
-  for (const auto& one : sources_) {
-    if (!one->has_ended || anew_) return;
-    any_goal = any_goal || one->pipeline->reached_goal();
-  }
-  if (!finished_) reached_goal_ = any_goal && !stopping_;
+  const std::optional<bool> goal = goal_of_ended(sources_);
+  if (!goal || anew_) return;
+  if (!finished_) reached_goal_ = *goal && !stopping_;
   finish(Error());
 }
 
@@ -288,7 +285,7 @@ void SeveralSources::publish(TimePoint now) {
   status->verify = verify_;
   status->full_resyncs += full_resyncs_;
   status->source = fmt::format("{} sources", options_.sources.size());
-  complete_sum(*status, {finished_, result_, last_error_, began_}, now);
+  complete_sum(*status, {finished_, result_, began_}, now);
   if (elapsed_ms(logged_at_, now) >= log_interval_ms || finished_) {
     logged_at_ = now;
     if (logs_progress) log_sum(*status);

@@ -89,7 +89,6 @@ void complete_sum(Status& sum, const WholeState& link, TimePoint now) {
   if (sum.shards.empty()) sum.phase = Phase::connecting;
   if (link.finished) sum.phase = link.result ? Phase::failed : Phase::stopped;
   sum.uptime_s = static_cast<double>(elapsed_ms(link.began, now)) / 1000;
-  if (!link.last_error.empty() && !sum.last_error) sum.last_error = link.last_error;
   if (link.result) sum.last_error = link.result.what;
   sum.published_ms = std::chrono::duration_cast<Millis>(now.time_since_epoch()).count();
 }

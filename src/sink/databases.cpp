@@ -61,7 +61,7 @@ Task<Error> RedisSink::ask_for_copies() {
     const KeyCopy& copy = copies_->keys[i];
     std::int32_t db = copy.db;
     if (db != 0 && transform != nullptr) copy_wires(copy, db);
-    if (known_dbs_.contains(db) || missing_dbs_.contains(db)) continue;
+    if (has_asked_for_db(db)) continue;
     Error error = co_await ask_for_db(db);
     if (error) co_return error;
   }

@@ -56,6 +56,15 @@ void add_to(RedisServer& whole, const RedisServer& source, const std::string& pr
   } while (cursor != "0");
 }
 
+// Of sources, each under its prefix, the target holds all, and nothing else.
+void expect_sum(const RedisServer& target, Keyferry& link,
+                const std::vector<std::pair<const RedisServer*, std::string>>& sources) {
+  RedisServer whole;
+  for (const auto& [source, prefix] : sources)
+    add_to(whole, *source, prefix);
+  EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
+}
+
 RedisServer followed_source(std::vector<std::string> more = {}) {
   std::vector<std::string> args = {"--repl-backlog-size", "64mb", "--repl-diskless-sync-delay",
                                    "0"};
@@ -178,10 +187,7 @@ TEST(SeveralSources, OneFailsOverWhileTheOthersGoOn) {
   writer.stop();
   drain(link);
 
-  RedisServer whole;
-  add_to(whole, heir, "");
-  add_to(whole, other, "b:");
-  EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
+  expect_sum(target, link, {{&heir, ""}, {&other, "b:"}});
   EXPECT_EQ(other.info("sync_full"), "1");
 }
 
@@ -378,10 +384,7 @@ TEST(SeveralSources, KilledInASnapshotAllAreCopiedAgain) {
   EXPECT_NE(link.output().find("every source is copied again"), std::string::npos) << link.output();
   drain(link);
 
-  RedisServer whole;
-  add_to(whole, a, "");
-  add_to(whole, b, "");
-  EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
+  expect_sum(target, link, {{&a, ""}, {&b, ""}});
 }
 
 TEST(SeveralSources, TheTargetIsEmptiedOnceForAllAndNeverAgain) {
@@ -448,10 +451,7 @@ TEST(SeveralSources, GoAtLeastOnceAsWell) {
   b.command({"INCR", "count-b"});
   drain(link);
 
-  RedisServer whole;
-  add_to(whole, a, "");
-  add_to(whole, b, "");
-  EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
+  expect_sum(target, link, {{&a, ""}, {&b, ""}});
 }
 
 TEST(SeveralSources, ALaterWriteWinsByArrival) {

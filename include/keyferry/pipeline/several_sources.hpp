@@ -88,7 +88,6 @@ class SeveralSources {
   bool finished_ = false;
   bool reached_goal_ = false;
   Error result_;
-  std::string last_error_;
   TimePoint began_{};
   TimePoint logged_at_{};
 };

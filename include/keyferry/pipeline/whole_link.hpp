@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "keyferry/pipeline/status.hpp"
 #include "keyferry/sink/claim.hpp"
@@ -39,11 +40,21 @@ RateChange part_of(const RateChange& whole, std::size_t count);
 struct WholeState {
   bool finished = false;
   const Error& result;
-  const std::string& last_error;
   TimePoint began;
 };
 // The sum of the pipelines' statuses becomes that of the link.
 void complete_sum(Status& sum, const WholeState& link, TimePoint now);
 void log_sum(const Status& sum);
+
+// Of pipelines that have all ended: whether one reached its goal. nullopt: not all have.
+template <class Parts>
+std::optional<bool> goal_of_ended(const Parts& parts) {
+  bool any_goal = false;
+  for (const auto& part : parts) {
+    if (!part->has_ended) return std::nullopt;
+    any_goal = any_goal || part->pipeline->reached_goal();
+  }
+  return any_goal;
+}
 
 }  // namespace keyferry
