@@ -31,6 +31,12 @@ void note_highest(ResumePlan& plan, const std::string& replid, Offset offset) {
   plan.highest_replid = replid;
 }
 
+// What it said of the slot's relative commands is not known any more.
+bool has_lost_record(const FoundRecords& found, Slot slot, const NodeRecord& voucher) {
+  const auto& own = found.slots[slot];
+  return voucher.recorded[slot] && (!own || own->generation != voucher.record.generation);
+}
+
 void plan_slot(ResumePlan& plan, const FoundRecords& found, Slot slot, const Record& voucher) {
   SlotStart& start = plan.slots[slot];
   start.from = start.judged = voucher.judged;
@@ -69,6 +75,8 @@ ResumePlan plan_resume(const FoundRecords& found) {
     const auto* voucher = voucher_of(found, static_cast<Slot>(slot), plan.start.generation);
     plan.reason = "a node has lost its record";
     if (voucher == nullptr) return plan;
+    plan.reason = "a slot has lost its record";
+    if (has_lost_record(found, static_cast<Slot>(slot), voucher->record)) return plan;
     plan_slot(plan, found, static_cast<Slot>(slot), voucher->record.record);
     if (lowest == nullptr || voucher->record.record.judged < lowest->record.record.judged)
       lowest = voucher;

@@ -87,6 +87,9 @@ void append_node_record(Bytes& out, const NodeRecord& record) {
   append_record(out, record.record);
   out += " slots=";
   append_ranges(out, record.slots);
+  if (record.recorded.none()) return;
+  out += " recorded=";
+  append_ranges(out, record.recorded);
 }
 
 void append_slot_record(Bytes& out, const SlotRecord& record) {
@@ -109,7 +112,8 @@ Result<NodeRecord> parse_node_record(ByteView text) {
   const std::size_t at = text.find(" slots=");
   if (at == ByteView::npos) return not_ours("node record", text);
   ByteView rest = text.substr(at + 1);
-  if (!read_ranges(value_of(next_word(rest), "slots"), out.slots))
+  if (!read_ranges(value_of(next_word(rest), "slots"), out.slots) ||
+      !read_ranges(value_of(next_word(rest), "recorded"), out.recorded))
     return not_ours("node record", text);
   return out;
 }

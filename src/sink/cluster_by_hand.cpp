@@ -191,7 +191,7 @@ Task<Error> ClusterStream::run_with_intent(Slot slot, Bytes key) {
   }
   if (stopping_) co_return Error();
   events_.doubtful(slots_.unit(at));
-  slots_[slot].recorded = slots_.unit(at).end;
+  note_recorded(slot, slots_.unit(at).end);
   slots_.answer(slot);
   co_return Error();
 }
@@ -223,7 +223,7 @@ Error ClusterStream::take_answer(Slot slot, const RespValue& reply) {
     slots_.remove(slot, 0);
     events_.refused(std::move(held), error, false);
   }
-  if (needs_record) slots_[slot].recorded = end;
+  if (needs_record) note_recorded(slot, end);
   return Error();
 }
 

@@ -224,7 +224,7 @@ void ClusterStream::checkpoint() {
   const Offset clean = clean_offset();
   lowest_recorded_ = clean;
   for (const auto& lane : lanes_) {
-    lane->record_due = lane->recorded < clean;
+    lane->record_due = is_due(*lane, clean);
     if (record_slot(*lane)) lowest_recorded_ = std::min(lowest_recorded_, lane->recorded);
   }
   keep_.notify();
@@ -264,9 +264,23 @@ NodeRecord ClusterStream::node_record(const NodeLane& lane, Offset offset) const
   out.record.judged = out.record.offset = offset;
   out.record.db = db_at(offset);
   for (std::size_t slot = 0; slot < slot_count; ++slot) {
-    if (slots_.lane(static_cast<Slot>(slot)) == lane.index()) out.slots.set(slot);
+    const auto of_node = static_cast<Slot>(slot);
+    if (slots_.lane(of_node) != lane.index()) continue;
+    out.slots.set(slot);
+    out.recorded[slot] = slots_[of_node].recorded != 0;
   }
   return out;
+}
+
+void ClusterStream::note_recorded(Slot slot, Offset end) {
+  Offset& recorded = slots_[slot].recorded;
+  if (recorded == 0) lanes_[slots_.lane(slot)]->has_unlisted = true;
+  recorded = end;
+}
+
+// Where the node stands still because of one slot, others may have their first records.
+bool ClusterStream::is_due(const NodeLane& lane, Offset offset) {
+  return lane.recorded < offset || (lane.recorded == offset && lane.has_unlisted);
 }
 
 Bytes ClusterStream::node_record_command(const NodeLane& lane, const NodeRecord& record) const {
@@ -300,8 +314,9 @@ Task<Error> ClusterStream::keep_records(NodeLane& lane) {
 Task<bool> ClusterStream::write_node_record(NodeLane& lane) {
   const Offset offset = clean_offset();
   const std::uint64_t epoch = epoch_;
-  if (offset <= lane.recorded || !record_slot(lane)) co_return true;
+  if (!is_due(lane, offset) || !record_slot(lane)) co_return true;
   Bytes command = node_record_command(lane, node_record(lane, offset));
+  lane.has_unlisted = false;
   auto reply = co_await lane.ask(std::move(command), 1);
   if (epoch != epoch_) co_return true;
   if (reply && !reply->front().is_error()) {
@@ -314,7 +329,7 @@ Task<bool> ClusterStream::write_node_record(NodeLane& lane) {
   // The slot is on the move.
   if (judgement.verdict == Verdict::moved || judgement.verdict == Verdict::ask) ++lane.record_shift;
   if (judgement.refresh_map && on_stale_map) on_stale_map();
-  lane.record_due = true;
+  lane.record_due = lane.has_unlisted = true;
   co_return false;
 }
 
@@ -394,7 +409,7 @@ void ClusterStream::settle_record(Slot slot, const RespValue& reply) {
 // Units that the record covers were executed, but nobody has read how they were answered.
 void ClusterStream::settle_doubt(Slot slot, Offset found) {
   SlotState& state = slots_[slot];
-  state.recorded = found;
+  note_recorded(slot, found);
   while (state.size() > 0 && slots_.unit(state.at(0)).end <= found) {
     events_.doubtful(slots_.unit(state.at(0)));
     slots_.answer(slot);
@@ -528,7 +543,9 @@ Task<Result<RespValue>> ClusterStream::flush_on(NodeLane& lane, Bytes wire, Offs
   if (db != 0) append_command(all, {"SELECT", std::to_string(db)});
   all += wire;
   if (db != 0) append_command(all, {"SELECT", "0"});
-  all += node_record_command(lane, node_record(lane, end));
+  NodeRecord record = node_record(lane, end);
+  if (db == 0) record.recorded.reset();
+  all += node_record_command(lane, record);
   all += make_command({"EXEC"});
   auto replies = co_await lane.ask(std::move(all), db != 0 ? 6 : 4);
   if (!replies) co_return replies.error();

@@ -62,8 +62,7 @@ void ClusterStream::begin(const Record& record, const ResumePlan* plan) {
   for (const auto& lane : lanes_)
     lane->recorded = plan == nullptr ? record.judged : std::numeric_limits<Offset>::max();
   for (std::size_t slot = 0; slot < starts_.size(); ++slot) {
-    SlotState& state = slots_[static_cast<Slot>(slot)];
-    state.recorded = starts_[slot].recorded;
+    if (starts_[slot].recorded != 0) note_recorded(static_cast<Slot>(slot), starts_[slot].recorded);
     furthest_start_ = std::max(furthest_start_, starts_[slot].from);
     Offset& lowest = lanes_[slots_.lane(static_cast<Slot>(slot))]->recorded;
     lowest = std::min(lowest, starts_[slot].from);

@@ -129,7 +129,7 @@ Error NodeLane::on_exec() {
   const auto blamed = std::exchange(blamed_, std::nullopt);
   if (scanner_.is_null()) return Error(Errc::unreachable, "EXEC did nothing");
   if (scanner_.error().empty() || !scanner_.is_top_level_error()) {
-    state.recorded = state.transaction_end;
+    stream_.note_recorded(shipment.slot, state.transaction_end);
     stream_.accepted(shipment.slot, shipment.asking);
     return Error();
   }

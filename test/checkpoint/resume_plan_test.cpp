@@ -43,6 +43,11 @@ struct Cluster {
     found.slots[at] = record;
     return *this;
   }
+  // The last node's record lists the slot's own.
+  Cluster& listing(Slot at) {
+    found.nodes.back().record.recorded.set(at);
+    return *this;
+  }
   Cluster& both(Offset lower, Offset upper) {
     return node(0, lower, 0, half - 1).node(1, upper, half, slot_count - 1);
   }
@@ -130,6 +135,41 @@ TEST(ResumePlan, CopiesAgainWhenANodeHasNoRecord) {
 
   EXPECT_EQ(plan.verdict, ResumePlan::Verdict::copy_again);
   EXPECT_EQ(plan.start.generation, 3U);
+}
+
+TEST(ResumePlan, CopiesAgainWhenASlotHasLostItsRecord) {
+  Cluster cluster;
+  cluster.both(900, 700).listing(half + 5);
+
+  const ResumePlan plan = plan_resume(cluster.found);
+
+  EXPECT_EQ(plan.verdict, ResumePlan::Verdict::copy_again);
+  EXPECT_STREQ(plan.reason, "a slot has lost its record");
+  EXPECT_EQ(plan.start.generation, 3U);
+  cluster.slot(half + 5, 5000, 5000, 2);
+  EXPECT_EQ(plan_resume(cluster.found).verdict, ResumePlan::Verdict::copy_again)
+      << "of an earlier generation";
+  cluster.slot(half + 5, 10, 20);
+  EXPECT_EQ(plan_resume(cluster.found).verdict, ResumePlan::Verdict::go_on);
+}
+
+// It was imported, and the new owner lost it again.
+TEST(ResumePlan, CopiesAgainWhenASlotHasLostItsRecordBehindAMove) {
+  Cluster cluster;
+  cluster.both(900, 700).listing(half + 5);
+  cluster.found.owner[half + 5] = 0;
+
+  EXPECT_EQ(plan_resume(cluster.found).verdict, ResumePlan::Verdict::copy_again);
+  cluster.node(0, 950, half + 5, half + 5);
+  EXPECT_EQ(plan_resume(cluster.found).verdict, ResumePlan::Verdict::go_on)
+      << "the owner's own record knows of none";
+}
+
+TEST(ResumePlan, WhatIsListedInAnotherGenerationNeedNotBeThere) {
+  Cluster cluster;
+  cluster.both(900, 700).node(0, 990, 0, half - 1, 2).listing(5);
+
+  EXPECT_EQ(plan_resume(cluster.found).verdict, ResumePlan::Verdict::go_on);
 }
 
 TEST(ResumePlan, CopiesAgainWhenANodeIsOfAnEarlierGeneration) {

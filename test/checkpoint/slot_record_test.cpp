@@ -40,6 +40,31 @@ TEST(NodeRecord, ComesBackAsItWasWritten) {
   EXPECT_EQ(back->slots, some_node_record().slots);
 }
 
+TEST(NodeRecord, SaysWhichSlotsHaveARecord) {
+  NodeRecord record = some_node_record();
+  for (const unsigned slot : {1U, 2U, 16383U})
+    record.recorded.set(slot);
+  Bytes text;
+  append_node_record(text, record);
+
+  EXPECT_TRUE(text.ends_with(" slots=0-2,7,16382-16383 recorded=1-2,16383")) << text;
+  const auto back = parse_node_record(text);
+  ASSERT_TRUE(back) << text;
+  EXPECT_EQ(back->slots, record.slots);
+  EXPECT_EQ(back->recorded, record.recorded);
+  EXPECT_EQ(parse_node_record(text + " shards=3")->recorded, record.recorded);
+  EXPECT_FALSE(parse_node_record(text + ",16384"));
+}
+
+// By a version that did not list them.
+TEST(NodeRecord, MayListNoSlotRecords) {
+  Bytes text;
+  append_node_record(text, some_node_record());
+
+  EXPECT_TRUE(parse_node_record(text)->recorded.none());
+  EXPECT_TRUE(parse_node_record(text + " shards=3")->recorded.none());
+}
+
 TEST(NodeRecord, RefusesRangesThatAreNone) {
   Bytes text;
   append_record(text, some_node_record().record);

@@ -9,7 +9,7 @@ namespace {
 using namespace keyferry;  // NOLINT: a program of its own
 
 bool same(const NodeRecord& one, const NodeRecord& other) {
-  return one.record == other.record && one.slots == other.slots;
+  return one.record == other.record && one.slots == other.slots && one.recorded == other.recorded;
 }
 template <class T>
 bool same(const T& one, const T& other) {

@@ -5,6 +5,8 @@
 //
 //   node record: key "keyferry:{<tag>}:<link>", tag of any slot of the node; value
 //     node-record = record SP "slots=" ranges      ; record: checkpoint/record; offset = judged
+//                   [SP "recorded=" ranges]        ; of them, those that had a slot record then;
+//                                                  ; none is ever removed but by a flush
 //     ranges      = range *("," range)             ; the slots it vouches for
 //     range       = number ["-" number]
 //   slot record: key "keyferry:{<tag>}:<link>:slot", tag of the slot; value
@@ -31,6 +33,7 @@ using SlotSet = std::bitset<slot_count>;
 struct NodeRecord {
   Record record;
   SlotSet slots;
+  SlotSet recorded;
 };
 
 struct Intent {

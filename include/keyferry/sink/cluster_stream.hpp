@@ -107,6 +107,8 @@ class ClusterStream {
   void refuse(NodeLane& lane, Slot slot, const std::string& error,
               std::optional<std::uint32_t> blamed, std::uint32_t units);
   void accepted(Slot slot, bool by_asking);
+  // The slot's record in the target says so.
+  void note_recorded(Slot slot, Offset end);
   // The last loose unit of the slot is done.
   void settle_loose(Slot slot) {
     if (slots_.is_held(slot)) wake(slot);
@@ -186,6 +188,7 @@ class ClusterStream {
                                    std::int32_t db);
   Task<Result<RespValue>> flush_on(NodeLane& lane, Bytes wire, Offset end, std::int32_t db);
   bool has_run(const NodeLane& lane, Offset end, bool& mixed);
+  static bool is_due(const NodeLane& lane, Offset offset);
   NodeRecord node_record(const NodeLane& lane, Offset offset) const;
   std::optional<Slot> record_slot(const NodeLane& lane) const;
   Bytes node_record_command(const NodeLane& lane, const NodeRecord& record) const;

@@ -52,6 +52,8 @@ class NodeLane {
   // `judged` of the node's record in the target, as far as we know.
   Offset recorded = 0;
   bool record_due = false;
+  // A slot has its first record, and the node's record does not say so.
+  bool has_unlisted = false;
   // Where that record lies: the first slot of the node but so many.
   std::size_t record_shift = 0;
 
