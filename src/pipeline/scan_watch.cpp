@@ -256,6 +256,7 @@ void ScanNode::begin_pass() {
   // What a pass over all keys has seen, a pass over streams need not see again.
   wants_streams_ = wants_all_ = false;
   in_pass_ = true;
+  only_streams_ = streams;
   pass_began_ = now;
   if (!streams) ++passes_;
   wake_.notify();

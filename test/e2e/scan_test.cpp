@@ -1,5 +1,8 @@
 // Scan mode between real servers: a source that is read by SCAN and followed by keyspace events.
 // Whole data sets are compared once the writers have stopped and the link says that lag is zero.
+#include <atomic>
+#include <thread>
+
 #include "e2e/scan_source.hpp"
 
 namespace keyferry::test {
@@ -132,6 +135,33 @@ TEST(Scan, GroupReadsAreFound) {
 
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
   EXPECT_EQ(target.command({"XPENDING", "s", "g"}).items.at(0).integer, 5);
+}
+
+// What groups read makes no event, so the streams are looked at again and again: the first pass
+// ends all the same.
+TEST(Scan, TheFirstPassEndsWhileGroupsReadAllTheTime) {
+  const RedisServer source = events_source();
+  const RedisServer target = source_server();
+  fill_strings(source, 1000);
+  RespClient client = source.client();
+  for (int i = 1; i <= 10; ++i)
+    client.must({"XADD", "s", std::to_string(i) + "-1", "f", "v"});
+  client.must({"XGROUP", "CREATE", "s", "g", "0"});
+  std::atomic<bool> stopping = false;
+  std::thread reader([&] {
+    RespClient consumer = source.client();
+    while (!stopping)
+      consumer.must({"XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "STREAMS", "s", ">"});
+  });
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), scanning());
+  const bool has_ended = link.wait_until(is_streaming, Millis{5000});
+  stopping = true;
+  reader.join();
+
+  EXPECT_TRUE(has_ended) << link.output();
+  drain(link);
+  EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 
 // Values above snapshot.restore_max_bytes are read in pieces.

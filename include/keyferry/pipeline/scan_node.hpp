@@ -99,11 +99,12 @@ class ScanNode {
   bool is_settled() const {
     return !wants_all_ && !wants_streams_ && !in_pass_ && !lost_events_ && !needs_sweep_;
   }
-  bool is_passing() const { return in_pass_ || wants_all_; }
+  // A pass over all keys is wanted or under way.
+  bool is_passing() const { return wants_all_ || (in_pass_ && !only_streams_); }
   // A pass is over, and keys that only the target has are to be looked for: flushed at the source,
   // or gone while nobody listened.
   enum class Sweep : std::uint8_t { none, flushed, unheard };
-  Sweep wanted_sweep() const { return in_pass_ || wants_all_ ? Sweep::none : needs_sweep(); }
+  Sweep wanted_sweep() const { return is_passing() ? Sweep::none : needs_sweep(); }
   void swept() { needs_sweep_ = false; }
   bool take_new_functions() { return std::exchange(new_functions_, false); }
   Task<Result<RespValue>> list_functions();
@@ -180,6 +181,7 @@ class ScanNode {
   bool wants_all_ = false;
   bool wants_streams_ = false;
   bool in_pass_ = false;
+  bool only_streams_ = false;  // the pass: what groups read makes no event
   bool needs_sweep_ = false;
   bool unheard_ = false;      // some events were never received
   bool lost_events_ = false;  // received, and there was no room for them
