@@ -12,8 +12,8 @@
 namespace keyferry {
 namespace {
 
-// Of limits.memory_max_bytes: what one command's results may take here.
-constexpr std::int64_t results_share = 4;
+// Of limits.memory_max_bytes: what one command's operands, and its results, may take here.
+constexpr std::int64_t values_share = 4;
 constexpr std::size_t reply_spare_bytes = 1024;
 constexpr std::size_t least_limit_bytes = 64 * 1024;  // as of the snapshot's values
 // From one attempt to the next; a prime, so that another node is met soon.
@@ -43,11 +43,23 @@ void ScratchRun::stop() {
   halt_.notify();
 }
 
+std::size_t ScratchRun::values_max_bytes() const {
+  return static_cast<std::size_t>(options_.limits_memory_max_bytes / values_share);
+}
+
 Task<Result<ScratchRun::Effects>> ScratchRun::run(const ScratchCommand& command) {
   std::vector<Copy> copies(command.keys.size());
+  std::size_t bytes = 0;
   for (std::size_t i = 0; i < copies.size(); ++i) {
     Bytes key(command.keys[i].name);
     Error error = co_await fetch(std::move(key), copies[i]);
+    if (!error && copies[i].payload) bytes += copies[i].payload->size();
+    if (!error && bytes > values_max_bytes()) {
+      Effects refused;
+      refused.refusal = "value_too_large";
+      refused.why = "its keys hold more than a quarter of limits.memory_max_bytes";
+      co_return refused;
+    }
     if (!error) continue;
     if (!error.is(Errc::data_refused)) co_return error;
     Effects refused;
@@ -104,7 +116,6 @@ Task<Error> ScratchRun::fetch(Bytes key, Copy& out) {
 // Any slot will do, so whatever stands against one is not waited for.
 Task<Result<ScratchRun::Effects>> ScratchRun::play(const ScratchCommand& command,
                                                    const std::vector<Copy>& copies) {
-  const auto most = static_cast<std::size_t>(options_.limits_memory_max_bytes / results_share);
   const auto written = std::find_if(command.keys.begin(), command.keys.end(),
                                     [](const auto& key) { return key.is_written; });
   Slot slot = written == command.keys.end() ? Slot(0) : slot_of(written->name);
@@ -114,7 +125,7 @@ Task<Result<ScratchRun::Effects>> ScratchRun::play(const ScratchCommand& command
     if (const auto owner = owner_of(slot)) {
       std::size_t inside = 0;
       Bytes wire = transaction(command, copies, slot, inside);
-      auto replies = co_await ask(*owner, std::move(wire), inside + 2, most);
+      auto replies = co_await ask(*owner, std::move(wire), inside + 2, values_max_bytes());
       Effects effects;
       if (replies) {
         const std::string* const error = first_error(*replies);

@@ -163,5 +163,31 @@ TEST(CrossSlotFile, ALargeValueIsRefusedByName) {
       target.node(target.owner(key_slot("elsewhere"))).command({"EXISTS", "elsewhere"}).integer, 0);
 }
 
+// Each small enough, but not all of them together.
+TEST(CrossSlotFile, ManyLargeOperandsAreRefusedByName) {
+  RedisServer source = file_server();
+  RedisCluster target;
+  RespClient client = source.client();
+  std::mt19937 random(26);
+  std::string value(100'000, '\0');
+  for (char& byte : value)
+    byte = static_cast<char>(random());
+  std::vector<std::string> command = {"BITOP", "OR", "all"};
+  for (int i = 0; i < 50; ++i) {
+    command.push_back("operand:" + std::to_string(i));
+    client.must({"SET", command.back(), value});
+  }
+  client.must(command);
+  source.stop();
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(file_of(source), target.uri(), with({"--set", "limits.memory_max_bytes=16777216"}));
+
+  EXPECT_EQ(link.wait_exit(Millis{20000}), 1) << link.output();
+  EXPECT_NE(link.output().find("BITOP \"OR\" cannot be carried out on this target: "
+                               "value_too_large"),
+            std::string::npos)
+      << link.output();
+}
+
 }  // namespace
 }  // namespace keyferry::test

@@ -58,6 +58,7 @@ class ScratchRun {
   Task<Error> try_again(Attempts& attempts, Slot slot, std::string refusal);
   Task<Result<std::vector<RespValue>>> ask(Endpoint node, Bytes wire, std::size_t replies,
                                            std::size_t most_bytes);
+  std::size_t values_max_bytes() const;
   std::optional<Endpoint> owner_of(Slot slot) const;
   std::int64_t expiry_in(const RespValue& ttl, const RespValue& time) const;
 
