@@ -10,6 +10,12 @@
 #include "keyferry/pipeline/cluster_link.hpp"
 
 namespace keyferry {
+namespace {
+
+// A former owner removes its keys within seconds; later somebody should look.
+constexpr std::int64_t unclear_warning_ms = 30'000;
+
+}  // namespace
 
 // In the table first: a crash must not forget it.
 Task<Error> ClusterLink::doubt(ShardSlots slots, const char* why) {
@@ -47,8 +53,18 @@ Task<bool> ClusterLink::is_cleared() {
     if (seen.is_down) continue;
     const ShardSlots others = table_.doubtful & ~seen.slots;
     const auto left = co_await source_.slots_with_keys(seen.master, others);
-    if (!left || left->any()) co_return false;
+    if (!left) co_return false;
+    if (left->none()) continue;
+    if (!unclear_since_) unclear_since_ = Clock::now();
+    if (elapsed_ms(*unclear_since_, Clock::now()) >= unclear_warning_ms) {
+      unclear_since_ = Clock::now();
+      log_warn(
+          "{} has keys of slots that another master serves, so these are not copied yet: slots={}",
+          to_string(seen.master), left->count());
+    }
+    co_return false;
   }
+  unclear_since_.reset();
   co_return true;
 }
 

@@ -133,6 +133,8 @@ class ClusterLink {
   ShardSlots healing_;         // of the doubtful ones: their keys have been made suspect
   std::uint64_t doubts_ = 0;   // grows when more is written to doubtful slots by others
   std::uint64_t touches_ = 0;  // grows when a shard writes to a slot that is not its own
+  // A master that does not serve a doubtful slot has keys of it, since then.
+  std::optional<TimePoint> unclear_since_;
   std::vector<std::unique_ptr<Shard>> shards_;
   CutoverStatus cutover_;
   std::map<std::string, ShardSlots> handed_;  // by master's id: the shape when the cutover began
