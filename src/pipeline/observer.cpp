@@ -59,6 +59,12 @@ bool SourceHistory::holds(const ReplicationPosition& position) const {
   return position.replid == replid2 && position.offset + 1 <= second_offset;
 }
 
+std::optional<Offset> SourceHistory::fork_below(const ReplicationPosition& position) const {
+  if (position.replid == replid || position.replid != replid2 || holds(position))
+    return std::nullopt;
+  return second_offset - 1;
+}
+
 Observer::Observer(const asio::any_io_executor& executor, const EndOptions& options)
     : options_(options),
       connection_(executor),

@@ -65,6 +65,8 @@ Task<Error> Pipeline::run() {
   }
   psync_.announced_port = announced_port;
   psync_.on_history = [this](const std::string& replid) { enter_history(replid); };
+  if (!is_shard())
+    psync_.meet_history = [this](Bytes info) { return meet_history(std::move(info)); };
   psync_.pressure = [this] {
     // While paused nothing makes room: what memory cannot take goes to the spool at once, rather
     // than piling up at the source.
@@ -345,6 +347,7 @@ Task<Error> Pipeline::drain_received() {
       // What the source goes on writing cannot be healed any more: a start finds it again.
       const bool leaves_suspects = elapsed_ms(begin, Clock::now()) > heal_in_drain_ms;
       const bool is_healed = leaves_suspects || sink_.suspects().empty();
+      if (sink_.is_idle()) sink_.note_everything();
       if (sink_.is_idle() && is_healed) sink_.checkpoint();
       if (sink_.is_idle() && is_healed && (in_snapshot_ || sink_.is_recorded())) break;
       if (sink_.is_idle() && leaves_suspects && sink_.is_recorded_but_suspects()) break;

@@ -54,7 +54,10 @@ Task<Error> Pipeline::open_kept_stream() {
 void Pipeline::enter_history(const std::string& replid) {
   if (kept_) kept_->continue_as(replid);
   sink_.enter_history(replid);
-  if (histories_.empty() || histories_.back() != replid) histories_.push_back(replid);
+  if (!histories_.empty() && histories_.back() == replid) return;
+  // They may show what the new master never had.
+  sink_.give_back_copies();
+  histories_.push_back(replid);
 }
 
 // How long we may be away, once two readings of the source's offset tell.
@@ -199,7 +202,9 @@ Task<Error> Pipeline::heal() {
     // Others come meanwhile, and the same ones again, unless too many wait already.
     const bool has_more = sink_.suspects().waiting() > (is_shard() ? 1 : heal_many);
     co_await halt_.wait_for(has_more ? heal_turn : heal_interval);
-    if (finished_ || !in_stream_ || sink_.is_healing() || sink_.suspects().empty()) continue;
+    // Without a link the source that answers may be one that is not followed any more.
+    const bool is_linked = in_stream_ && source_.link_up;
+    if (finished_ || !is_linked || sink_.is_healing() || sink_.suspects().empty()) continue;
     // Far behind, many more may come, and copies would have to be kept until the stream is there.
     if (lag_.lag_bytes(Clock::now()).value_or(heal_lag_max_bytes) >= heal_lag_max_bytes) continue;
     auto keys = is_shard() ? sink_.suspects().take_of_one_slot(alone ? 1 : heal_keys_of_a_slot)
@@ -211,8 +216,8 @@ Task<Error> Pipeline::heal() {
     keys.erase(rest, keys.end());
     co_await close_gate();
     auto copies = co_await copier_.fetch(keys);
-    const bool usable =
-        copies && copies->replid == source_.replid && in_stream_ && copies->at >= decoder_.offset();
+    const bool usable = copies && copies->replid == source_.replid && in_stream_ &&
+                        source_.link_up && copies->at >= decoder_.offset();
     alone = false;
     if (!usable && is_shard() && !copies) {
       const ByteView refusal = copies.error().what;
@@ -245,6 +250,7 @@ Task<Error> Pipeline::heal() {
       auto nothing = std::make_unique<Batch>();
       nothing->end = at;
       nothing->db = decoder_.db();
+      nothing->effects = decoder_.effects();
       nothing->received = Clock::now();
       error = co_await sink_.apply(std::move(nothing));
     }

@@ -122,8 +122,7 @@ Task<Error> RedisSink::apply(std::unique_ptr<Batch> batch) {
   if (copies_ && whole.end >= copies_->at && !error) plan_copies(plan);
   dispatch(plan);
   if (stream_void_) co_return Error();
-  if (serial_ && !error) serial_->note_offset(whole.end, whole.db);
-  if (cluster_ && !error) cluster_->note_offset(whole.end, whole.db);
+  if (!error) note_end(whole);
   // After an error the rest of the batch has not been applied: the watermark must not pass it.
   if (!error) watermark_.ack(plan.ticket, 1);
   if (!error && plan.end < whole.end) watermark_.open(whole.end, 0, whole.received);

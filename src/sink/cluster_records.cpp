@@ -213,10 +213,18 @@ std::int32_t ClusterStream::db_at(Offset offset) const {
 }
 
 Offset ClusterStream::clean_offset() {
-  clean_ = std::max(clean_, std::min(watermark_.applied(), events_.oldest_suspect()));
+  const Offset applied = std::min(watermark_.applied(), noted_);
+  clean_ = std::max(clean_, std::min(applied, events_.oldest_suspect()));
   while (dbs_.size() > 1 && dbs_[1].first <= clean_)
     dbs_.pop_front();
   return clean_;
+}
+
+Offset ClusterStream::furthest_recorded() {
+  Offset furthest = std::max({noted_, clean_, furthest_start_});
+  for (std::size_t slot = 0; slot < slot_count; ++slot)
+    furthest = std::max(furthest, slots_[static_cast<Slot>(slot)].recorded);
+  return furthest;
 }
 
 void ClusterStream::checkpoint() {

@@ -149,6 +149,8 @@ void RedisSink::begin_stream(Record record) {
   discard_stream();
   stream_void_ = is_loading_ = false;
   applied_before_ = record.offset;
+  quiet_tail_ = QuietTail();
+  end_.reset();
   generation_ = record;
   if (cluster_) {
     applied_before_ = 0;  // slot by slot
@@ -157,6 +159,33 @@ void RedisSink::begin_stream(Record record) {
   } else {
     serial_->begin(std::move(record));
   }
+}
+
+// Shards wait for each other's records, and these for what the source says it has sent.
+void RedisSink::note_end(const Batch& batch) {
+  const StreamPoint end{batch.end, batch.db};
+  end_ = end;
+  const bool is_shard = shared != nullptr && shared->by_slots;
+  note_offset(is_shard ? end : quiet_tail_.recordable(batch.effects, end, batch.received));
+}
+
+void RedisSink::note_everything() {
+  if (end_) note_offset(*end_);
+}
+
+void RedisSink::note_offset(StreamPoint point) {
+  if (serial_) serial_->note_offset(point.offset, point.db);
+  if (cluster_) cluster_->note_offset(point.offset, point.db);
+}
+
+bool RedisSink::go_back_to(Offset offset) {
+  if (stream_void_ || !is_idle()) return false;
+  if (serial_ && serial_->furthest_recorded() > offset) return false;
+  if (cluster_ && cluster_->furthest_recorded() > offset) return false;
+  give_back_copies();
+  quiet_tail_ = QuietTail();
+  end_.reset();
+  return true;
 }
 
 Offset RedisSink::recorded_offset() const {
@@ -222,6 +251,15 @@ void RedisSink::heal(KeyCopies copies) {
   for (const KeyCopy& copy : copies.keys)
     suspects_.copied(copy.db, copy.key, copies.at);
   copies_ = std::move(copies);
+}
+
+void RedisSink::give_back_copies() {
+  if (!copies_) return;
+  std::vector<Suspects::Key> keys;
+  for (const KeyCopy& copy : copies_->keys)
+    keys.emplace_back(copy.db, copy.key);
+  suspects_.give_back(keys);
+  copies_.reset();
 }
 
 // The unit's keys, by their names at the source; none for a command that nobody knows.

@@ -52,7 +52,7 @@ Route route_command(const CommandInfo* info, std::span<const ByteView> args, std
       if (args.size() < 2) return refuse("malformed");
       // Sentinels talk to each other through the servers they watch; those of the source must not
       // meet the target's.
-      if (args[1].starts_with("__sentinel__:")) return drop("sentinel");
+      if (is_sentinel_channel(args[1])) return drop("sentinel");
       return {Route::Kind::lane, is_cluster ? slot_of(args[1]) : Slot(0), ""};
     case CommandKind::all_nodes:
       return {is_cluster ? Route::Kind::all_nodes : Route::Kind::lane, 0, ""};

@@ -157,9 +157,29 @@ Task<Error> Psync::greet() {
   co_return Error();
 }
 
+// Where the source may not be asked, its answer to PSYNC decides alone.
+Task<Error> Psync::compare_histories() {
+  const Bytes command = make_command({"INFO", "replication"});
+  auto reply = co_await connection_.call(command, Millis(options_.reply_timeout_ms));
+  if (!reply) co_return reply.error();
+  if (reply->is_error()) co_return Error();
+  const auto end = co_await meet_history(std::move(reply->text));
+  if (turned_) co_return Error(Errc::cancelled, "another stream is wanted");
+  if (!end) co_return Error();
+  state_.full_sync_offset = *end;
+  state_.wire_bytes = 0;
+  state_.snapshot_wire_bytes = 0;
+  co_return Error();
+}
+
 Task<Error> Psync::request_sync() {
   // The exact byte to go on at is known only once the decoder has found the end of the snapshot.
   if (!state_.replid.empty() && !state_.snapshot_wire_bytes) co_await intake_.drained();
+  const bool follows = state_.ever_linked && !state_.replid.empty() && !begins_elsewhere_;
+  if (meet_history && follows && state_.received_offset()) {
+    Error error = co_await compare_histories();
+    if (error) co_return error;
+  }
   std::optional<ReplicationPosition> resume;
   if (const auto offset = state_.received_offset(); offset && !state_.replid.empty()) {
     resume.emplace();

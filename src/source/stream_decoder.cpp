@@ -4,10 +4,20 @@
 
 #include "keyferry/base/error.hpp"
 #include "keyferry/base/number.hpp"
+#include "keyferry/command/keys.hpp"
 #include "keyferry/resp/command_parser.hpp"
 #include "keyferry/resp/word.hpp"
 
 namespace keyferry {
+namespace {
+
+// A greeting goes no further than to us.
+bool has_effect(const CommandInfo* info, std::span<const ByteView> args) {
+  const bool publishes = info != nullptr && info->kind == CommandKind::publish && args.size() > 1;
+  return !publishes || !is_sentinel_channel(args[1]);
+}
+
+}  // namespace
 
 void StreamDecoder::start(Offset offset, std::int32_t db) {
   window_.clear();
@@ -15,6 +25,7 @@ void StreamDecoder::start(Offset offset, std::int32_t db) {
   batch_.reset();
   offset_ = offset;
   db_ = db;
+  effects_ = {offset, db};
   in_group_ = false;
   has_ended_ = false;
   getack_ = false;
@@ -130,6 +141,8 @@ Error StreamDecoder::accept(ByteView wire) {
       return Error();
     }
   }
+  const auto args = std::span<const ByteView>(batch_->args).subspan(args_before_);
+  if (!in_group_ && has_effect(info, args)) effects_ = {offset_, db_};
   hold_slab();
   batch_->commands.push_back(
       {wire, info, static_cast<std::uint32_t>(args_before_), arg_count, db_, mark, offset_});
@@ -141,6 +154,7 @@ std::unique_ptr<Batch> StreamDecoder::take() {
   likely_commands_ = batch_->commands.size();
   likely_args_ = batch_->args.size();
   batch_->db = db_;
+  batch_->effects = effects_;
   if (!in_group_) return batch_->end == 0 ? nullptr : std::move(batch_);
   if (group_start_ == 0) return nullptr;
 

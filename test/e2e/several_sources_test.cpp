@@ -191,6 +191,37 @@ TEST(SeveralSources, OneFailsOverWhileTheOthersGoOn) {
   EXPECT_EQ(other.info("sync_full"), "1");
 }
 
+TEST(SeveralSources, WhatAnOldMasterSendsWithoutEffectIsTakenBack) {
+  RedisServer target;
+  RedisServer first = followed_source();
+  RedisServer heir =
+      followed_source({"--replicaof", first.host() + " " + std::to_string(first.port())});
+  RedisServer other = followed_source();
+  FaultProxy address(first.host(), first.port());
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return heir.info("master_link_status") == "up"; }));
+  Keyferry link(KEYFERRY_BINARY);
+  start_several(link, {{address.uri(), "a", ""}, {other.uri(), "b", "b:"}}, target.uri());
+  wait_streaming(link);
+  first.command({"INCRBY", "sum", "1"});
+  ASSERT_TRUE(wait_for(Millis{5000}, [&] { return heir.command({"GET", "sum"}).text == "1"; }));
+  heir.command({"REPLICAOF", "NO", "ONE"});
+  first.command({"PUBLISH", "__sentinel__:hello", "x"});
+  std::this_thread::sleep_for(Millis{500});
+
+  address.forward_to(heir.port());
+  address.cut();
+  heir.command({"INCRBY", "sum", "10"});
+  other.command({"INCRBY", "sum", "5"});
+
+  ASSERT_TRUE(wait_for(Millis{20000}, [&] {
+    return target.command({"GET", "sum"}).text == "11";
+  })) << link.output();
+  drain(link);
+  expect_sum(target, link, {{&heir, ""}, {&other, "b:"}});
+  EXPECT_EQ(heir.info("sync_full"), "0");
+  EXPECT_EQ(other.info("sync_full"), "1");
+}
+
 TEST(SeveralSources, OneThatRestartsIsGoneOnWith) {
   RedisServer target;
   RedisServer a = followed_source({"--save", "3600 1"});

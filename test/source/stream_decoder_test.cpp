@@ -388,6 +388,62 @@ TEST(StreamDecoder, EndsAtTheFirstAnnotationBehindTheMoment) {
   }
 }
 
+Bytes greeting() {
+  return make_command({"PUBLISH", "__sentinel__:hello", "127.0.0.1,26379"});
+}
+
+TEST(StreamDecoder, KnowsWhereTheLastEffectEnds) {
+  const Bytes set = make_command({"SELECT", "2"}) + make_command({"SET", "a", "1"});
+  const Bytes group =
+      make_command({"MULTI"}) + make_command({"INCR", "a"}) + make_command({"EXEC"});
+  const Bytes quiet = make_command({"PING"}) + greeting() + make_command({"SELECT", "5"}) +
+                      make_command({"REPLCONF", "GETACK", "*"});
+  const Bytes torn = make_command({"MULTI"}) + make_command({"INCR", "a"});
+  const Bytes stream = set + group + quiet + torn + "*3\r\n$3";
+  test::for_each_split(stream, [&](const std::vector<ByteView>& pieces) {
+    Decoding decoding;
+    for (const ByteView piece : pieces) {
+      ASSERT_FALSE(decoding.feed(piece));
+      while (decoding.take()) {
+      }
+    }
+
+    EXPECT_EQ(decoding.decoder().effects().offset,
+              start_offset + static_cast<Offset>((set + group).size()));
+    EXPECT_EQ(decoding.decoder().effects().db, 2);
+    EXPECT_EQ(decoding.decoder().received(), start_offset + static_cast<Offset>(stream.size()));
+  });
+}
+
+TEST(StreamDecoder, TakesWhatIsPublishedForAnEffect) {
+  const Bytes news = make_command({"PUBLISH", "news", "1"});
+  Decoding plain;
+  ASSERT_FALSE(plain.feed(news));
+  Decoding in_group;
+  const Bytes group = make_command({"MULTI"}) + greeting() + make_command({"EXEC"});
+  ASSERT_FALSE(in_group.feed(group));
+
+  EXPECT_EQ(plain.decoder().effects().offset, start_offset + static_cast<Offset>(news.size()));
+  EXPECT_EQ(in_group.decoder().effects().offset, start_offset + static_cast<Offset>(group.size()));
+}
+
+// A batch says no more than it holds.
+TEST(StreamDecoder, SaysOfABatchWhereItsEffectsEnd) {
+  const Bytes set = make_command({"SET", "a", "1"});
+  SlabBudget budget;
+  StreamDecoder decoder(budget);
+  decoder.start(start_offset, 0);
+  const SlabRef slab = make_slab(budget);
+  const Bytes stream = set + greeting() + make_command({"MULTI"}) + make_command({"INCR", "a"});
+  ASSERT_FALSE(decoder.feed(slab, slab->append(stream), TimePoint()));
+
+  const std::unique_ptr<Batch> batch = decoder.take();
+
+  ASSERT_TRUE(batch);
+  EXPECT_EQ(batch->effects.offset, start_offset + static_cast<Offset>(set.size()));
+  EXPECT_EQ(batch->end, start_offset + static_cast<Offset>((set + greeting()).size()));
+}
+
 TEST(StreamDecoder, RefusesAnnotationsWithoutEndAndThoseOfServers) {
   Decoding endless;
   endless.decoder().read_annotations(std::nullopt);

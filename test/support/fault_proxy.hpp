@@ -39,6 +39,8 @@ class FaultProxy {
   void throttle(Direction direction, std::uint64_t bytes_per_s);
   // Bytes of that direction arrive so much later: half of a round trip over a long way.
   void delay(Direction direction, Millis late);
+  // Later connections go to another port of the same host.
+  void forward_to(std::uint16_t server_port) { server_port_ = server_port; }
   // The port stops listening (connection refused) until called with false; connections stay.
   void refuse(bool on);
 
@@ -75,7 +77,7 @@ class FaultProxy {
   void ask_and_wait(std::atomic<bool>& request);
 
   std::string server_host_;
-  std::uint16_t server_port_;
+  std::atomic<std::uint16_t> server_port_;
   std::uint16_t port_ = 0;
   int listener_ = -1;
   Lane lanes_[2];

@@ -42,6 +42,12 @@ struct Command {
   const char* refusal = nullptr;  // not null: rules make it impossible; a word for counters
 };
 
+// A place in the stream, and the database that is selected there.
+struct StreamPoint {
+  Offset offset = 0;
+  std::int32_t db = 0;
+};
+
 // What the bytes of transformed commands live in.
 struct Transformed {
   std::deque<Bytes> bytes;
@@ -57,6 +63,8 @@ struct Batch {
   std::unique_ptr<Transformed> transformed;  // empty as long as nothing was changed
   Offset end = 0;  // stream offset behind everything this batch covers, control commands included
   std::int32_t db = 0;  // selected behind it
+  // Behind the last command of the stream that has an effect: `end`, or only what has none follows.
+  StreamPoint effects;
   // Some of it may have been executed at the source so long ago that the target's clock has moved
   // on.
   bool is_late = false;

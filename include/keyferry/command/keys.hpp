@@ -23,6 +23,11 @@ inline bool is_own_key(ByteView key) {
   return key.starts_with("keyferry:");
 }
 
+// What Sentinels tell each other through the servers that they watch.
+inline bool is_sentinel_channel(ByteView channel) {
+  return channel.starts_with("__sentinel__:");
+}
+
 // Where a command's keys live.
 struct KeySlots {
   enum class Span { no_key, one_slot, many_slots };

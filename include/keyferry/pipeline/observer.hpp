@@ -21,6 +21,8 @@ struct SourceHistory {
 
   // Whether it can have sent what `position` says was received.
   bool holds(const ReplicationPosition& position) const;
+  // Where its history left the one that `position` is of, if that is before `position`.
+  std::optional<Offset> fork_below(const ReplicationPosition& position) const;
 };
 SourceHistory read_history(ByteView info);
 

@@ -155,6 +155,10 @@ class Pipeline {
   void open_gate();
   bool is_late(Offset from);
   Task<void> hand_back();
+  // a source that failed over below what was received (fork.cpp)
+  Task<std::optional<Offset>> meet_history(Bytes info);
+  bool is_all_applied() const;
+  bool go_back_to(Offset fork);
   // the cutover (switch.cpp)
   Task<Error> carry_over(CutoverRequest request);
 

@@ -61,6 +61,8 @@ class ClusterStream {
   bool is_recorded_clean() const;
   // The stream behind this is needed again after a crash; as of the last checkpoint().
   Offset recorded_offset() const { return lowest_recorded_; }
+  // No record, nor one under way, says more.
+  Offset furthest_recorded();
   // The source's history has this name from now on.
   void enter_history(const std::string& replid) { record_.replid = replid; }
   void check_timeout(TimePoint now);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "keyferry/checkpoint/crossing.hpp"
+#include "keyferry/checkpoint/quiet_tail.hpp"
 #include "keyferry/checkpoint/suspects.hpp"
 #include "keyferry/cluster/redirect.hpp"
 #include "keyferry/command/key_copy.hpp"
@@ -109,9 +110,17 @@ class RedisSink {
   // Copies of suspect keys, to be put between the commands up to copies.at and those behind.
   void heal(KeyCopies copies);
   bool is_healing() const { return copies_.has_value(); }
+  // Those that wait for the stream to come to their offset are to be made anew.
+  void give_back_copies();
   Suspects& suspects() { return suspects_; }
   // Lets the target's record follow the stream; asked now and then, and at the end.
   void checkpoint();
+  // At the end: what was taken over last may be recorded whole, whether it has an effect or not.
+  void note_everything();
+  // What was taken over behind `offset` had no effect, and the stream goes on there in another way.
+  // False, and nothing is changed: that cannot be told from what the target's records say, or will
+  // say.
+  bool go_back_to(Offset offset);
   // The offset from which the stream is needed again after a crash.
   Offset recorded_offset() const;
   // The name of the link in the target's records.
@@ -313,6 +322,8 @@ class RedisSink {
   void bind_serial_events();
   Task<Error> greet_lane(Lane& lane, Connection& connection);
   void discard_stream();
+  void note_end(const Batch& batch);
+  void note_offset(StreamPoint point);
   template <class Use>
   void for_each_key_of(const Unit& unit, Use use) const;
   void doubt(const Unit& unit);
@@ -396,6 +407,8 @@ class RedisSink {
   bool is_loading_ = false;    // a snapshot is under way and the target's record says so
   bool stream_void_ = false;   // what comes is of a stream that will begin again elsewhere
   Suspects suspects_;
+  QuietTail quiet_tail_;
+  std::optional<StreamPoint> end_;  // of what was taken over
   std::optional<KeyCopies> copies_;
   std::unique_ptr<ScratchRun> scratch_;  // made when needed
   Crossing crossing_;                    // the last one, on a cluster exactly once

@@ -69,6 +69,10 @@ class SerialLane {
   Offset recorded_offset() const {
     return record_ ? std::min(recorded_, record_->judged) : recorded_;
   }
+  // No record, nor one under way, says more.
+  Offset furthest_recorded() const {
+    return std::max(noted_, record_ ? record_->offset : Offset(0));
+  }
   // The source's history has this name from now on.
   void enter_history(const std::string& replid);
   void check_timeout(TimePoint now);

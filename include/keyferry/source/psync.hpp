@@ -53,6 +53,9 @@ class Psync {
   std::function<std::uint16_t(const std::string& local_address)> announced_port;
   // The stream goes on under this name (after a failover of the source: another one).
   std::function<void(const std::string& replid)> on_history;
+  // May be empty. Told what a source that is to go on with the stream says of its history (INFO
+  // replication). May take back what was received: where it ends now.
+  std::function<Task<std::optional<Offset>>(Bytes info)> meet_history;
   // May be empty: where to read from at this moment, instead of the first address of the source.
   std::function<std::optional<HostPort>()> place;
   // May be empty: whether a full sync may come from whom we are connected to. If not, the link is
@@ -91,6 +94,7 @@ class Psync {
   HostPort host() const;
   Task<Error> follow_once();
   Task<Error> greet();
+  Task<Error> compare_histories();
   Task<Error> request_sync();
   Task<Error> begin_full_sync(ReplicationPosition position);
   Task<Error> receive();

@@ -48,6 +48,10 @@ class StreamDecoder {
 
   std::int32_t db() const { return db_; }    // selected there
   Offset offset() const { return offset_; }  // behind the last whole command decoded
+  // Behind everything it was given.
+  Offset received() const { return offset_ + static_cast<Offset>(window_.unread_bytes()); }
+  // Behind the last whole command, or group, that has an effect.
+  StreamPoint effects() const { return effects_; }
 
  private:
   Error accept(ByteView wire);
@@ -61,6 +65,7 @@ class StreamDecoder {
   CommandProgress progress_;  // of the command at the start of window_
   Offset offset_ = 0;
   std::int32_t db_ = 0;
+  StreamPoint effects_;
   TimePoint received_{};
 
   std::unique_ptr<Batch> batch_;
