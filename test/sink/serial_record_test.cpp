@@ -41,6 +41,8 @@ struct RecordRun {
   std::string stream;
   std::size_t first = 0;  // bytes of it that go ahead
   std::optional<KeyCopies> copies;
+  std::vector<Offset> back;  // asked for at the end, in order
+  std::vector<bool> may_go_back;
   std::string seen;
   Error error;
 };
@@ -72,7 +74,10 @@ Task<Error> play(RecordRun& run, RedisSink& sink) {
     sink.suspects().take(run.copies->keys.size());
     sink.heal(*run.copies);
   }
-  co_return co_await feed(sink, decoder, budget, ByteView(run.stream).substr(run.first));
+  error = co_await feed(sink, decoder, budget, ByteView(run.stream).substr(run.first));
+  for (const Offset offset : run.back)
+    run.may_go_back.push_back(sink.go_back_to(offset));
+  co_return error;
 }
 
 Task<Error> carry(RecordRun& run) {
@@ -154,6 +159,20 @@ TEST(SerialRecord, NamesTheDatabaseOfTheStreamNotOfACopy) {
   const Record record = run.record_behind("\"FLUSHDB\"");
   EXPECT_EQ(record.judged, at);
   EXPECT_EQ(record.db, 0);
+}
+
+TEST(SerialRecord, LeavesOutWhatHasNoEffectBehindIt) {
+  RecordRun run;
+  const Offset behind = run.add({"INCR", "a"});
+  run.add({"PING"});
+  const Offset greeted = run.add({"PUBLISH", "__sentinel__:hello", "x"});
+  run.back = {behind - 1, behind, greeted};
+
+  run.go();
+
+  EXPECT_FALSE(run.error) << run.error.what;
+  EXPECT_EQ(run.record_behind("\"INCR\" \"a\"").offset, behind);
+  EXPECT_EQ(run.may_go_back, std::vector<bool>({false, true, true}));
 }
 
 }  // namespace

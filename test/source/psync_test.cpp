@@ -71,7 +71,7 @@ Task<Error> decode(Bench& bench) {
     }
     if (const auto* chunk = std::get_if<Intake::Chunk>(&*item)) {
       bench.payload += chunk->bytes;
-      if (bench.payload.size() >= bench.snapshot_bytes) {
+      if (!bench.state.snapshot_wire_bytes && bench.payload.size() >= bench.snapshot_bytes) {
         bench.state.snapshot_wire_bytes = bench.snapshot_bytes;
       }
     }
@@ -134,6 +134,47 @@ TEST(Psync, GoesOnAtTheVeryByteWhereTheLinkBroke) {
 
     EXPECT_FALSE(error) << error.what;
   }
+}
+
+Task<std::optional<Offset>> take_back_two(Bench& bench, Bytes info) {
+  if (info != "what it says") co_return std::nullopt;
+  co_return *bench.state.received_offset() - 2;
+}
+
+// The source of the second link answers INFO with this.
+Task<Error> meet_another_history(std::string answer, Offset asked_for) {
+  Bench bench(co_await asio::this_coro::executor);
+  bench.psync.meet_history = [&bench](Bytes info) { return take_back_two(bench, std::move(info)); };
+  greet(bench.server);
+  reply_to(bench.server, {"PSYNC", "?", "-1"}, "\n");
+  bench.server.send("+FULLRESYNC " + first_id + " 100\r\n\n").send("$5\r\nREDIS");
+  bench.server.send("01234").stall(Millis(10)).close().accept();
+  greet(bench.server);
+  bench.server.expect(make_command({"INFO", "replication"})).send(std::move(answer));
+  bench.server.expect(make_command({"PSYNC", first_id, std::to_string(asked_for)}));
+  bench.server.send("+CONTINUE " + second_id + "\r\n").send("56789").expect_close();
+  Error error = co_await play(bench);
+  if (!error) error = co_await stop_after(bench, 5 + 10);
+  EXPECT_FALSE(bench.result) << bench.result.what;
+  EXPECT_EQ(bench.payload, "REDIS0123456789");
+  EXPECT_EQ(bench.full_syncs.size(), 1U);
+  EXPECT_EQ(bench.state.received_offset(), asked_for - 1 + 5);
+  co_return error;
+}
+
+TEST(Psync, AsksAgainForWhatWasTakenBack) {
+  const Error error = run_coro(meet_another_history("$12\r\nwhat it says\r\n", 104));
+  EXPECT_FALSE(error) << error.what;
+}
+
+TEST(Psync, GoesOnWhereNothingWasTakenBack) {
+  const Error error = run_coro(meet_another_history("$4\r\nelse\r\n", 106));
+  EXPECT_FALSE(error) << error.what;
+}
+
+TEST(Psync, GoesOnWhereTheSourceMayNotBeAsked) {
+  const Error error = run_coro(meet_another_history("-NOPERM\r\n", 106));
+  EXPECT_FALSE(error) << error.what;
 }
 
 Task<Error> break_in_snapshot() {
