@@ -25,6 +25,13 @@ const std::string* first_error(std::span<const RespValue> replies) {
   return found == replies.end() ? nullptr : &found->text;
 }
 
+ScratchRun::Effects too_large(std::string why) {
+  ScratchRun::Effects out;
+  out.refusal = "value_too_large";
+  out.why = std::move(why);
+  return out;
+}
+
 }  // namespace
 
 ScratchRun::ScratchRun(const asio::any_io_executor& executor, const Options& options,
@@ -53,20 +60,14 @@ Task<Result<ScratchRun::Effects>> ScratchRun::run(const ScratchCommand& command)
   for (std::size_t i = 0; i < copies.size(); ++i) {
     Bytes key(command.keys[i].name);
     Error error = co_await fetch(std::move(key), copies[i]);
-    if (!error && copies[i].payload) bytes += copies[i].payload->size();
-    if (!error && bytes > values_max_bytes()) {
-      Effects refused;
-      refused.refusal = "value_too_large";
-      refused.why = "its keys hold more than a quarter of limits.memory_max_bytes";
-      co_return refused;
+    if (error.is(Errc::data_refused)) {
+      co_return too_large(fmt::format("\"{}\": {}; see snapshot.restore_max_bytes",
+                                      escaped(command.keys[i].name), error.what));
     }
-    if (!error) continue;
-    if (!error.is(Errc::data_refused)) co_return error;
-    Effects refused;
-    refused.refusal = "value_too_large";
-    refused.why = fmt::format("\"{}\": {}; see snapshot.restore_max_bytes",
-                              escaped(command.keys[i].name), error.what);
-    co_return refused;
+    if (error) co_return error;
+    if (copies[i].payload) bytes += copies[i].payload->size();
+    if (bytes > values_max_bytes())
+      co_return too_large("its keys hold more than a quarter of limits.memory_max_bytes");
   }
   co_return co_await play(command, copies);
 }
@@ -135,9 +136,7 @@ Task<Result<ScratchRun::Effects>> ScratchRun::play(const ScratchCommand& command
         effects.why = refusal;
         if (judge_reply(refusal).verdict == Verdict::refused) co_return effects;
       } else if (replies.error().is(Errc::data_refused)) {
-        effects.refusal = "value_too_large";
-        effects.why = replies.error().what + ", a quarter of limits.memory_max_bytes";
-        co_return effects;
+        co_return too_large(replies.error().what + ", a quarter of limits.memory_max_bytes");
       } else {
         refusal = replies.error().what;
       }

@@ -140,15 +140,19 @@ TEST(CrossSlotFile, WhatLooksAtOtherKeysIsRefusedByName) {
       << link.output();
 }
 
+std::string incompressible(std::size_t bytes) {
+  std::mt19937 random(25);
+  std::string value(bytes, '\0');
+  for (char& byte : value)
+    byte = static_cast<char>(random());
+  return value;
+}
+
 TEST(CrossSlotFile, ALargeValueIsRefusedByName) {
   RedisServer source = file_server();
   RedisCluster target;
   RespClient client = source.client();
-  std::mt19937 random(25);
-  std::string value(200'000, '\0');  // that cannot be compressed
-  for (char& byte : value)
-    byte = static_cast<char>(random());
-  client.must({"SET", "large", value});
+  client.must({"SET", "large", incompressible(200'000)});
   client.must({"RENAME", "large", "elsewhere"});
   source.stop();
   Keyferry link(KEYFERRY_BINARY);
@@ -168,10 +172,7 @@ TEST(CrossSlotFile, ManyLargeOperandsAreRefusedByName) {
   RedisServer source = file_server();
   RedisCluster target;
   RespClient client = source.client();
-  std::mt19937 random(26);
-  std::string value(100'000, '\0');
-  for (char& byte : value)
-    byte = static_cast<char>(random());
+  const std::string value = incompressible(100'000);
   std::vector<std::string> command = {"BITOP", "OR", "all"};
   for (int i = 0; i < 50; ++i) {
     command.push_back("operand:" + std::to_string(i));

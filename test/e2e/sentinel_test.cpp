@@ -62,12 +62,6 @@ struct Group {
   }
 };
 
-void increment(const RedisServer& server, int times) {
-  RespClient client = server.client();
-  for (int i = 0; i < times; ++i)
-    client.must({"INCR", "n:" + std::to_string(i % 20)});
-}
-
 enum class End { is_planned, hangs, dies };
 
 void switch_source(End end) {
@@ -75,7 +69,7 @@ void switch_source(End end) {
   RedisServer target = source_server();
   Keyferry link(KEYFERRY_BINARY);
   start(link, source, target);
-  increment(source.servers[0], 500);
+  increment_counters(source.servers[0], 500);
   ASSERT_TRUE(wait_for(Millis{10000}, [&] {
     return describe(compare(source.servers[1], target)).empty();
   })) << link.output();
@@ -85,7 +79,7 @@ void switch_source(End end) {
   if (end == End::hangs) source.servers[0].sigstop();
   if (end == End::dies) source.servers[0].kill9();
   source.wait_switch();
-  increment(source.servers[1], 500);
+  increment_counters(source.servers[1], 500);
 
   EXPECT_TRUE(wait_for(Millis{20000}, [&] {
     return describe(compare(source.servers[1], target)).empty();
@@ -115,11 +109,11 @@ TEST(Sentinel, ATargetThatDiesIsLeftForItsReplica) {
   Group target;
   Keyferry link(KEYFERRY_BINARY);
   start(link, source, target);
-  increment(source, 500);
+  increment_counters(source, 500);
   target.servers[0].kill9();
-  increment(source, 500);
+  increment_counters(source, 500);
   target.wait_switch();
-  increment(source, 500);
+  increment_counters(source, 500);
 
   drain(link);
   EXPECT_EQ(describe(compare(source, target.servers[1])), "") << link.output();

@@ -11,12 +11,6 @@ std::int64_t offset_of(const RedisServer& server) {
   return std::atoll(server.info("master_repl_offset").c_str());
 }
 
-void increment(const RedisServer& server, int times) {
-  RespClient client = server.client();
-  for (int i = 0; i < times; ++i)
-    client.must({"INCR", "n:" + std::to_string(i % 20)});
-}
-
 void greet(const RedisServer& server) {
   server.command({"PUBLISH", "__sentinel__:hello", "127.0.0.1,26379,me,1,m,127.0.0.1,6379,0"});
 }
@@ -63,7 +57,7 @@ void wait_received(Keyferry& link, const Pair& source) {
 
 template <class Target>
 void expect_followed(const Pair& source, const Target& target, Keyferry& link, std::size_t copies) {
-  increment(source.heir(), 500);
+  increment_counters(source.heir(), 500);
   EXPECT_TRUE(wait_for(Millis{30000}, [&] {
     return describe(compare(source.heir(), target)).empty();
   })) << link.output();
@@ -76,7 +70,7 @@ void fail_over_behind_greetings(const Target& target, const std::vector<std::str
   Pair source;
   Keyferry link(KEYFERRY_BINARY);
   start(link, source, target, with_settings(settings, quick_lease));
-  increment(source.old(), 500);
+  increment_counters(source.old(), 500);
   source.fork();
   for (int i = 0; i < 3; ++i)
     greet(source.old());
@@ -110,15 +104,17 @@ TEST(SourceFork, AtLeastOnce) {
   fail_over_behind_greetings(target, {"delivery.mode=at_least_once"});
 }
 
-TEST(SourceFork, AnEffectBehindItMeansAnotherCopy) {
+void fail_over_behind_an_effect(const std::vector<std::vector<std::string>>& commands) {
   Pair source;
   RedisServer target;
   Keyferry link(KEYFERRY_BINARY);
   start(link, source, target);
-  increment(source.old(), 500);
+  increment_counters(source.old(), 500);
   source.fork();
   greet(source.old());
-  source.old().command({"INCR", "n:0"});
+  RespClient client = source.old().client();
+  for (const std::vector<std::string>& command : commands)
+    client.must(command);
   greet(source.old());
   wait_received(link, source);
 
@@ -127,24 +123,12 @@ TEST(SourceFork, AnEffectBehindItMeansAnotherCopy) {
   expect_followed(source, target, link, 2);
 }
 
+TEST(SourceFork, AnEffectBehindItMeansAnotherCopy) {
+  fail_over_behind_an_effect({{"INCR", "n:0"}});
+}
+
 TEST(SourceFork, AnEffectThatComesInsideATransactionCounts) {
-  Pair source;
-  RedisServer target;
-  Keyferry link(KEYFERRY_BINARY);
-  start(link, source, target);
-  increment(source.old(), 500);
-  source.fork();
-  RespClient client = source.old().client();
-  client.must({"MULTI"});
-  client.must({"INCR", "n:0"});
-  client.must({"INCR", "n:1"});
-  client.must({"EXEC"});
-  greet(source.old());
-  wait_received(link, source);
-
-  source.move();
-
-  expect_followed(source, target, link, 2);
+  fail_over_behind_an_effect({{"MULTI"}, {"INCR", "n:0"}, {"INCR", "n:1"}, {"EXEC"}});
 }
 
 template <class Target>
@@ -153,14 +137,14 @@ void restart_behind_greetings(const Target& target) {
   Keyferry link(KEYFERRY_BINARY);
   const auto more = with({"--set", "delivery.link=moving"});
   start(link, source, target, more);
-  increment(source.old(), 500);
+  increment_counters(source.old(), 500);
   source.fork();
   greet(source.old());
   wait_received(link, source);
   std::this_thread::sleep_for(Millis{2500});
   link.process().kill9();
   source.move();
-  increment(source.heir(), 20);
+  increment_counters(source.heir(), 20);
 
   start(link, source, target, more);
 

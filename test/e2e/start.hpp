@@ -8,6 +8,13 @@ namespace keyferry::test {
 
 inline const std::vector<std::string> quick_lease = {"--set", "delivery.lease_s=1"};
 
+// Twenty keys in turn, so that what is lost or repeated shows.
+inline void increment_counters(const RedisServer& server, int times) {
+  RespClient client = server.client();
+  for (int i = 0; i < times; ++i)
+    client.must({"INCR", "n:" + std::to_string(i % 20)});
+}
+
 inline std::vector<std::string> with(std::vector<std::string> more) {
   more.insert(more.begin(), quick_lease.begin(), quick_lease.end());
   return more;
