@@ -40,6 +40,12 @@ std::optional<Offset> PsyncState::received_offset() const {
   return full_sync_offset + static_cast<Offset>(wire_bytes - *snapshot_wire_bytes);
 }
 
+void PsyncState::stand_at(Offset offset) {
+  full_sync_offset = offset;
+  wire_bytes = 0;
+  snapshot_wire_bytes = 0;
+}
+
 Psync::Psync(const asio::any_io_executor& executor, const EndOptions& options,
              std::string psync_command, SlabBudget& budget, Intake& intake, PsyncState& state)
     : executor_(executor),
@@ -165,10 +171,7 @@ Task<Error> Psync::compare_histories() {
   if (reply->is_error()) co_return Error();
   const auto end = co_await meet_history(std::move(reply->text));
   if (turned_) co_return Error(Errc::cancelled, "another stream is wanted");
-  if (!end) co_return Error();
-  state_.full_sync_offset = *end;
-  state_.wire_bytes = 0;
-  state_.snapshot_wire_bytes = 0;
+  if (end) state_.stand_at(*end);
   co_return Error();
 }
 
@@ -356,9 +359,7 @@ void Psync::go_on_at(const ReplicationPosition& position) {
 
 void Psync::follow_from(const ReplicationPosition& position) {
   state_.replid = position.replid;
-  state_.full_sync_offset = position.offset;
-  state_.wire_bytes = 0;
-  state_.snapshot_wire_bytes = 0;
+  state_.stand_at(position.offset);
   begins_elsewhere_ = turn_wanted_ = false;
   turned_ = true;
   connection_.close();

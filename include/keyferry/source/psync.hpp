@@ -34,6 +34,8 @@ struct PsyncState {
 
   // Offset of the last stream byte received; nullopt while it is unknown where the snapshot ends.
   std::optional<Offset> received_offset() const;
+  // Everything up to `offset` of the stream counts as received, and nothing behind it.
+  void stand_at(Offset offset);
 };
 
 // Where full syncs of several links have to wait for each other.
