@@ -1,5 +1,7 @@
 #include "keyferry/source/stream_decoder.hpp"
 
+#include <algorithm>
+
 #include <fmt/core.h>
 
 #include "keyferry/base/error.hpp"
@@ -12,9 +14,10 @@ namespace keyferry {
 namespace {
 
 // A greeting goes no further than to us.
-bool has_effect(const CommandInfo* info, std::span<const ByteView> args) {
-  const bool publishes = info != nullptr && info->kind == CommandKind::publish && args.size() > 1;
-  return !publishes || !is_sentinel_channel(args[1]);
+bool has_effect(const Batch& batch, const Command& command) {
+  const bool publishes = command.info != nullptr && command.info->kind == CommandKind::publish &&
+                         command.arg_count > 1;
+  return !publishes || !is_sentinel_channel(batch.args_of(command)[1]);
 }
 
 }  // namespace
@@ -141,8 +144,6 @@ Error StreamDecoder::accept(ByteView wire) {
       return Error();
     }
   }
-  const auto args = std::span<const ByteView>(batch_->args).subspan(args_before_);
-  if (!in_group_ && has_effect(info, args)) effects_ = {offset_, db_};
   hold_slab();
   batch_->commands.push_back(
       {wire, info, static_cast<std::uint32_t>(args_before_), arg_count, db_, mark, offset_});
@@ -154,8 +155,10 @@ std::unique_ptr<Batch> StreamDecoder::take() {
   likely_commands_ = batch_->commands.size();
   likely_args_ = batch_->args.size();
   batch_->db = db_;
-  batch_->effects = effects_;
-  if (!in_group_) return batch_->end == 0 ? nullptr : std::move(batch_);
+  if (!in_group_) {
+    note_effects(*batch_);
+    return batch_->end == 0 ? nullptr : std::move(batch_);
+  }
   if (group_start_ == 0) return nullptr;
 
   // The open group stays behind in a batch of its own.
@@ -174,7 +177,18 @@ std::unique_ptr<Batch> StreamDecoder::take() {
   whole->end = group_offset_;
   whole->db = group_db_;
   group_start_ = 0;
+  note_effects(*whole);
   return whole;
+}
+
+// Whole groups end with EXEC, which counts as one.
+void StreamDecoder::note_effects(Batch& whole) {
+  const auto& commands = whole.commands;
+  const auto last = std::find_if(commands.rbegin(), commands.rend(), [&](const Command& command) {
+    return has_effect(whole, command);
+  });
+  if (last != commands.rend()) effects_ = {last->end, last->db};
+  whole.effects = effects_;
 }
 
 bool StreamDecoder::take_getack(Offset& end) {

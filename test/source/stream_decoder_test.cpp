@@ -419,9 +419,11 @@ TEST(StreamDecoder, TakesWhatIsPublishedForAnEffect) {
   const Bytes news = make_command({"PUBLISH", "news", "1"});
   Decoding plain;
   ASSERT_FALSE(plain.feed(news));
+  EXPECT_TRUE(plain.take());
   Decoding in_group;
   const Bytes group = make_command({"MULTI"}) + greeting() + make_command({"EXEC"});
   ASSERT_FALSE(in_group.feed(group));
+  EXPECT_TRUE(in_group.take());
 
   EXPECT_EQ(plain.decoder().effects().offset, start_offset + static_cast<Offset>(news.size()));
   EXPECT_EQ(in_group.decoder().effects().offset, start_offset + static_cast<Offset>(group.size()));

@@ -50,7 +50,7 @@ class StreamDecoder {
   Offset offset() const { return offset_; }  // behind the last whole command decoded
   // Behind everything it was given.
   Offset received() const { return offset_ + static_cast<Offset>(window_.unread_bytes()); }
-  // Behind the last whole command, or group, that has an effect.
+  // Behind the last whole command, or group, that was taken and has an effect.
   StreamPoint effects() const { return effects_; }
 
  private:
@@ -58,6 +58,7 @@ class StreamDecoder {
   enum class Annotation { none, taken, need_more, corrupt };
   Annotation take_annotation(std::size_t& need);
   void open_batch();
+  void note_effects(Batch& whole);
   const CommandInfo* info_of(ByteView name);
   void hold_slab();
 
