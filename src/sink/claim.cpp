@@ -6,6 +6,7 @@
 #include "keyferry/cluster/redirect.hpp"
 #include "keyferry/command/keys.hpp"
 #include "keyferry/config/sources.hpp"
+#include "keyferry/sink/guard_ring.hpp"
 
 namespace keyferry {
 namespace {
@@ -384,8 +385,14 @@ Task<Error> Claim::hold_fence(Connection& connection) {
   auto reply = co_await connection.call(std::move(command), limit);
   if (!reply) co_return reply.error();
   if (reply->is_error()) co_return Error(Errc::unreachable, reply->text);
-  if (reply->items.empty()) co_return co_await set_fence(connection);
-  co_return reply->items.front().text == token_ ? Error() : taken_over();
+  bool is_ours = false;
+  for (const RespValue& field : reply->items) {
+    if (is_guard(field.text)) continue;
+    if (field.text != token_) co_return taken_over();
+    is_ours = true;
+  }
+  if (!is_ours) co_return co_await set_fence(connection);
+  co_return Error();
 }
 
 Task<Error> Claim::set_fence(Connection& connection) {

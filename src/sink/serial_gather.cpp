@@ -1,5 +1,5 @@
 // SerialLane: what is written next. Between two calls of gather() the open transaction holds
-// exactly the units [executing end, write_).
+// exactly the units [end of those sent, write_).
 #include <array>
 
 #include "keyferry/command/command_table.hpp"
@@ -12,8 +12,10 @@ namespace {
 constexpr ByteView multi_wire = "*1\r\n$5\r\nMULTI\r\n";
 constexpr ByteView exec_wire = "*1\r\n$4\r\nEXEC\r\n";
 constexpr ByteView discard_wire = "*1\r\n$7\r\nDISCARD\r\n";
+constexpr ByteView unwatch_wire = "*1\r\n$7\r\nUNWATCH\r\n";
 constexpr ByteView select_0_wire = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
 constexpr std::size_t relief_max_units = 256;
+constexpr std::size_t transaction_max_bytes = 256 * 1024;
 
 Bytes select_command(std::int32_t db) {
   return make_command({"SELECT", std::to_string(db)});
@@ -46,16 +48,20 @@ void SerialLane::gather() {
   if (!record_ || Clock::now() < not_before_) return;
   if (std::exchange(gather_prologue_next_, false)) gather_prologue();
   if (taking_back_) {
-    if (!std::exchange(discard_sent_, true)) gather_discard();
+    if (!std::exchange(take_back_sent_, true)) gather_take_back();
     return;
   }
   if (std::exchange(relief_wanted_, false)) gather_relief();
   while (true) {
     gather_open();
-    const bool filling = writing_.is_full() && open_.bytes < transaction_max_bytes_;
+    const bool filling = writing_.is_full() && !is_full();
     if (filling || !may_execute()) return;
     gather_exec();
   }
+}
+
+bool SerialLane::is_full() const {
+  return open_.units >= transaction_max_units_ || open_.bytes >= transaction_max_bytes;
 }
 
 // Lets waiting units into the open transaction, as far as it has room.
@@ -66,7 +72,7 @@ void SerialLane::gather_open() {
     const bool is_boundary = open_.units > 0 && !open_.joins_next;
     // What takes our own keys with it stands alone.
     const bool stands_apart = open_.flushes || unit.flushes;
-    if (is_boundary && (open_.bytes >= transaction_max_bytes_ || stands_apart)) return;
+    if (is_boundary && (is_full() || stands_apart)) return;
     gather_unit(batch, unit);
     ++write_.unit;
   }
@@ -104,8 +110,9 @@ void SerialLane::gather_multi() {
 }
 
 bool SerialLane::may_execute() const {
-  if (executing_.sent || !fence_ok_ || open_.joins_next || !open_.error.empty()) return false;
-  return open_.units > 0 || checkpoint_due_;
+  if (open_.joins_next || !open_.error.empty()) return false;
+  if (sent_.empty()) return (fence_ok_ || may_follow_) && (open_.units > 0 || checkpoint_due_);
+  return may_follow_ && sent_.size() < GuardRing::max_unjudged && open_.units > 0 && !open_.flushes;
 }
 
 void SerialLane::gather_exec() {
@@ -130,9 +137,10 @@ void SerialLane::gather_exec() {
     add(make_command({"DEL", keys.fence}));
     add(make_command({"HSET", keys.fence, claim_.token(), "1"}));
   }
-  if (open_.end < record_->offset) {  // nothing but copies
-    open_.end = record_->offset;
-    open_.end_db = last_db_;
+  const Offset last_end = sent_.empty() ? record_->offset : sent_.back().end;
+  if (open_.end < last_end) {  // nothing but copies
+    open_.end = last_end;
+    open_.end_db = sent_.empty() ? last_db_ : sent_.back().end_db;
   }
   // Behind the last unit only what brings the target nothing; unless more of its batch is to come.
   if (!settle_at(write_) && noted_ >= open_.end) {
@@ -141,18 +149,34 @@ void SerialLane::gather_exec() {
   }
   writing_.add_own(record_command());
   expect(Expect::queued, queued);
+  gather_guards();
   writing_.add(exec_wire);
   expect(Expect::exec, 1);
   checkpoint_due_ = false;
 
-  for (Due& due : due_)
-    due.of_open = false;
-  executing_ = std::exchange(open_, Transaction());
-  executing_.sent = true;
-  executing_.exec_at = Clock::now();
-  executing_.judged = record_->judged;
-  sent_end_db_ = executing_.end_db;
+  open_.exec_at = Clock::now();
+  open_.judged = record_->judged;
+  sent_units_ += open_.units;
+  sent_.push_back(std::exchange(open_, Transaction()));
   gather_prologue();
+}
+
+// More waits behind a full one.
+void SerialLane::gather_guards() {
+  may_follow_ = false;
+  open_.is_full = is_full();
+  if (open_.flushes) {
+    ring_at_.reset();
+  } else if (open_.is_full && ring_at_) {
+    ring_at_ = GuardRing::next(*ring_at_);
+    writing_.add(ring_.step(*ring_at_));
+    expect(Expect::queued, GuardRing::step_commands);
+    may_follow_ = true;
+  } else if (open_.is_full) {
+    ring_at_ = 0;
+    writing_.add(ring_.anew());
+    expect(Expect::queued, GuardRing::anew_commands);
+  }
 }
 
 Bytes SerialLane::record_command() const {
@@ -167,15 +191,19 @@ Bytes SerialLane::record_command() const {
 void SerialLane::gather_prologue() {
   fence_ok_ = false;
   writing_.add_own(make_command({"WATCH", claim_.keys().fence}));
-  writing_.add_own(make_command({"HEXISTS", claim_.keys().fence, claim_.token()}));
   expect(Expect::ok, 1);
-  expect(Expect::fence, 1);
+  if (may_follow_) {
+    writing_.add(ring_.check(*ring_at_));
+    expect(Expect::guard, GuardRing::check_commands);
+  } else {
+    writing_.add_own(make_command({"HEXISTS", claim_.keys().fence, claim_.token()}));
+    expect(Expect::fence, 1);
+  }
 }
 
-void SerialLane::gather_discard() {
-  writing_.add(discard_wire);
-  expect(Expect::discard, 1);
-  gather_prologue();
+void SerialLane::gather_take_back() {
+  writing_.add(open_.multi_sent ? discard_wire : unwatch_wire);
+  expect(Expect::take_back, 1);
 }
 
 // Without memory no transaction is accepted, not even one that would free some: the deletes at the
@@ -204,11 +232,11 @@ void SerialLane::gather_relief() {
 }
 
 void SerialLane::expect(Expect what, std::uint32_t count) {
-  if (!due_.empty() && due_.back().what == what && what == Expect::queued && due_.back().of_open) {
+  if (!due_.empty() && due_.back().what == what) {
     due_.back().count += count;
-    return;
+  } else {
+    due_.push_back({what, count});
   }
-  due_.push_back({what, count, what == Expect::queued});
 }
 
 }  // namespace keyferry

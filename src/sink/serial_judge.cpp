@@ -1,4 +1,5 @@
 // SerialLane: what the target answers, and what a refusal leads to.
+#include "keyferry/base/log.hpp"
 #include "keyferry/cluster/redirect.hpp"
 #include "keyferry/sink/late.hpp"
 #include "keyferry/sink/serial_lane.hpp"
@@ -6,11 +7,10 @@
 namespace keyferry {
 namespace {
 
-constexpr std::size_t transaction_least_bytes = 4 * 1024;
-constexpr std::size_t transaction_most_bytes = 2 * 1024 * 1024;
-// Where an answer takes this long, it is the line that must be filled.
-constexpr std::int64_t far_away_us = 10000;
-constexpr std::size_t transaction_most_bytes_far_away = 8 * 1024 * 1024;
+// As many as fill the way there: a ring of them for each round trip.
+constexpr std::int64_t transaction_least_units = 64;
+constexpr std::int64_t transaction_most_units = 8192;
+constexpr std::int64_t round_trip_us_per_unit = 10;
 
 std::int64_t elapsed_us(TimePoint from, TimePoint to) {
   return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
@@ -52,47 +52,44 @@ Error SerialLane::on_reply() {
         return Error(Errc::unreachable, "the fence is not ours any more");
       fence_ok_ = true;
       return Error();
-    case Expect::queued: {
-      Transaction& transaction = due.of_open ? open_ : executing_;
-      if (!error.empty()) on_queue_error(transaction, error);
-      ++transaction.queued;
+    case Expect::queued:
+      on_queued(error);
       return Error();
-    }
     case Expect::exec:
       return on_exec_reply();
-    case Expect::discard:
+    case Expect::take_back:
       take_back();
       return Error();
+    case Expect::guard:
     case Expect::bare:
       return Error();  // their transaction will tell
   }
   return Error();
 }
 
-// EXEC will refuse the whole transaction; what it says then does not name the reason.
-void SerialLane::on_queue_error(Transaction& transaction, const std::string& error) {
-  if (taking_back_ || !transaction.error.empty()) return;
+// With an error EXEC will refuse the whole transaction; what it says then does not name the reason.
+// Those before it have been judged by now.
+void SerialLane::on_queued(const std::string& error) {
+  Transaction& transaction = sent_.empty() ? open_ : sent_.front();
+  std::uint64_t replies_before = transaction.queued++;
+  if (error.empty() || taking_back_ || !transaction.error.empty()) return;
   transaction.error = error;
   Cursor at = judged_;
-  std::uint64_t units_before = &transaction == &open_ ? executing_.units : 0;
-  std::uint64_t replies_before = transaction.queued;
   for (; settle_at(at); ++at.unit) {
-    if (units_before > 0) {
-      --units_before;
-      continue;
-    }
     const std::uint64_t replies = batch_at(at).units[at.unit].select_sent ? 2 : 1;
     if (replies_before < replies) break;
     replies_before -= replies;
   }
   transaction.refused = at;
-  if (&transaction == &open_ && !executing_.sent) refuse(open_);
+  if (sent_.empty()) refuse(open_);
 }
 
 // One element of EXEC's array: the verdict on the next unit.
 Error SerialLane::on_element() {
+  if (taking_back_) return overtaken();
   const std::string& error = scanner_.error();
-  if (executing_.units == 0 || !settle_at(judged_)) {
+  Transaction& executed = sent_.front();
+  if (executed.units == 0 || !settle_at(judged_)) {
     // Our own commands behind the last unit.
     return error.empty() ? Error() : Error(Errc::data_refused, "the record: " + error);
   }
@@ -101,7 +98,8 @@ Error SerialLane::on_element() {
   const Unit& unit = batch.units[judged_.unit];
   if (unit.select_sent && !std::exchange(select_seen_, true)) return Error();
   select_seen_ = false;
-  --executing_.units;
+  --executed.units;
+  --sent_units_;
   const bool explained = (!error.empty() || events_.any_suspect()) && events_.inspect(unit, error);
   if (error.empty() || explained) {
     if (unit.sets_ttl &&
@@ -119,57 +117,66 @@ Error SerialLane::on_element() {
 }
 
 Error SerialLane::on_exec_reply() {
+  Transaction done = std::move(sent_.front());
+  sent_.pop_front();
+  sent_units_ -= done.units;
+  if (taking_back_) return Error();
   if (scanner_.is_null()) return Error(Errc::unreachable, "the fence was touched");
   if (!scanner_.error().empty()) {
     // "Transaction discarded because of previous errors" says less than what was answered before.
-    if (executing_.error.empty()) executing_.error = scanner_.error();
-    refuse(executing_);
+    if (done.error.empty()) done.error = scanner_.error();
+    refuse(done);
     return Error();
   }
-  const std::int64_t took_us = elapsed_us(executing_.exec_at, Clock::now());
-  if (fastest_exec_us_ == 0 || took_us < fastest_exec_us_) fastest_exec_us_ = took_us;
-  adapt_size(took_us);
-  record_->offset = executing_.end;
-  last_db_ = executing_.end_db;
-  recorded_ = executing_.judged;
+  adapt_size(done);
+  record_->offset = done.end;
+  last_db_ = done.end_db;
+  recorded_ = done.judged;
   if (!events_.any_suspect()) {
     record_->judged = record_->offset;
     record_->db = last_db_;
   }
-  executing_ = Transaction();
   backoff_.reset();
   pop_finished();
-  if (!open_.error.empty()) refuse(open_);
   return Error();
 }
 
 // Small enough not to hold up the target's other users, large enough to fill a long way there.
-void SerialLane::adapt_size(std::int64_t took_us) {
-  const std::int64_t busy_ms = (took_us - fastest_exec_us_) / 1000;
-  if (busy_ms > options_.delivery_transaction_max_ms) {
-    transaction_max_bytes_ = std::max(transaction_least_bytes, transaction_max_bytes_ / 2);
-  } else if (executing_.bytes >= transaction_max_bytes_ &&
-             busy_ms * 2 < options_.delivery_transaction_max_ms && took_us < 2 * fastest_exec_us_) {
-    const std::size_t most =
-        fastest_exec_us_ < far_away_us ? transaction_most_bytes : transaction_most_bytes_far_away;
-    transaction_max_bytes_ = std::min(most, transaction_max_bytes_ * 2);
+void SerialLane::adapt_size(const Transaction& done) {
+  const TimePoint now = Clock::now();
+  const std::int64_t took_us = elapsed_us(done.exec_at, now);
+  if (fastest_exec_us_ == 0 || took_us < fastest_exec_us_) fastest_exec_us_ = took_us;
+  // It may have waited behind others.
+  const std::int64_t busy_us =
+      std::min(took_us - fastest_exec_us_, elapsed_us(std::exchange(verdict_at_, now), now));
+  const std::int64_t busy_max_us = options_.delivery_transaction_max_ms * 1000;
+  const auto most = static_cast<std::uint64_t>(std::clamp(
+      fastest_exec_us_ / round_trip_us_per_unit, transaction_least_units, transaction_most_units));
+  if (busy_us > busy_max_us) {
+    transaction_max_units_ = std::max<std::uint64_t>(1, transaction_max_units_ / 2);
+  } else if (done.is_full && busy_us * 2 < busy_max_us) {
+    transaction_max_units_ = std::min(most, transaction_max_units_ * 2);
   }
 }
 
-// A transaction was not executed: nothing that was sent behind it may be either.
+// A transaction was not executed: nothing that was sent behind it is either.
 void SerialLane::refuse(const Transaction& transaction) {
   refusal_ = transaction.error;
   refused_at_ = transaction.refused;
   taking_back_ = true;
-  discard_sent_ = !open_.multi_sent;
-  if (!open_.multi_sent) take_back();
+}
+
+// The guards did not hold: nobody knows any more what the target has.
+Error SerialLane::overtaken() {
+  log_error("a transaction was executed behind one that was refused");
+  record_.reset();
+  events_.lost(std::nullopt);
+  return Error(Errc::cancelled, "the target does not stand where it was");
 }
 
 void SerialLane::take_back() {
-  write_ = judged_;
-  executing_ = open_ = Transaction();
-  taking_back_ = discard_sent_ = select_seen_ = false;
-  selected_db_ = 0;
+  forget_sent();
+  gather_prologue_next_ = true;
   act_on_refusal();
 }
 

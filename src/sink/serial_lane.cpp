@@ -6,8 +6,11 @@
 namespace keyferry {
 namespace {
 
-constexpr std::size_t transaction_start_bytes = 256 * 1024;
+constexpr std::uint64_t transaction_start_units = 64;
 constexpr std::size_t read_bytes = 64 * 1024;
+constexpr std::size_t wanted_least_bytes = 1024 * 1024;
+constexpr std::size_t wanted_most_bytes = 16 * 1024 * 1024;
+constexpr std::size_t wanted_bytes_per_us = 200;  // of a round trip
 
 }  // namespace
 
@@ -20,7 +23,8 @@ SerialLane::SerialLane(const asio::any_io_executor& executor, const Options& opt
       events_(events),
       connection_(executor),
       wake_(executor),
-      transaction_max_bytes_(transaction_start_bytes) {}
+      ring_(claim.keys().fence, claim.token()),
+      transaction_max_units_(transaction_start_units) {}
 
 void SerialLane::begin(Record record) {
   noted_ = recorded_ = record.offset;
@@ -98,7 +102,10 @@ Error SerialLane::catch_up_with(const std::optional<Record>& found) {
   }
   pop_finished();
   write_ = judged_;
-  if (found->offset > record_->offset) last_db_ = sent_end_db_;
+  for (const auto& [end, db] : unjudged_ends_) {
+    if (end > record_->offset && end <= found->offset) last_db_ = db;
+  }
+  unjudged_ends_.clear();
   record_->offset = found->offset;
   recorded_ = found->judged;
   return Error();
@@ -159,9 +166,20 @@ void SerialLane::disconnect() {
   stats_.resent_units += in_flight();
   scanner_ = ReplyScanner();
   due_.clear();
-  executing_ = open_ = Transaction();
+  for (const Transaction& transaction : sent_)
+    unjudged_ends_.emplace_back(transaction.end, transaction.end_db);
+  forget_sent();
+  fence_ok_ = false;
+}
+
+// All of it is to be written again.
+void SerialLane::forget_sent() {
   write_ = judged_;
-  fence_ok_ = taking_back_ = discard_sent_ = select_seen_ = false;
+  sent_.clear();
+  sent_units_ = 0;
+  open_ = Transaction();
+  ring_at_.reset();
+  may_follow_ = taking_back_ = take_back_sent_ = select_seen_ = false;
   selected_db_ = 0;
 }
 
@@ -193,6 +211,11 @@ void SerialLane::submit(LaneBatch batch) {
   total_units_ += batch.units.size();
   queue_.push_back(std::move(batch));
   wake_.notify();
+}
+
+std::size_t SerialLane::wanted_bytes() const {
+  const auto round_trip_us = static_cast<std::size_t>(fastest_exec_us_);
+  return std::clamp(round_trip_us * wanted_bytes_per_us, wanted_least_bytes, wanted_most_bytes);
 }
 
 void SerialLane::note_offset(Offset offset, std::int32_t db) {

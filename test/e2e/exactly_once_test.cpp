@@ -130,6 +130,31 @@ TEST(ExactlyOnce, MemoryThatComesAndGoesRepeatsNothing) {
   expect_equal_after_drain(source, target, link);
 }
 
+// Full transactions, many of them under way, when memory is gone for the time of one command.
+TEST(ExactlyOnce, MemoryThatFlickersInACatchUpRepeatsNothing) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, source, target);
+  link.process().send_signal(SIGSTOP);
+  std::vector<Args> commands;
+  for (int i = 0; i < 500000; ++i)
+    commands.push_back({"INCR", "n" + std::to_string(i % 100)});
+  source.client().pipeline(commands);
+  link.process().send_signal(SIGCONT);
+  RespClient client = target.client();
+  for (int i = 0; i < 60; ++i) {
+    client.pipeline({{"CONFIG", "SET", "maxmemory", "1"}, {"PING"}});
+    client.pipeline({{"CONFIG", "SET", "maxmemory", "0"}, {"PING"}});
+    std::this_thread::sleep_for(Millis{3});
+  }
+
+  EXPECT_NE(link.status("counters.retried"), "0");
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  EXPECT_EQ(link.status("counters.full_resyncs"), "0");
+  expect_equal_after_drain(source, target, link);
+}
+
 // At the target the keys expire by its own clock while the link is stalled; at the source they were
 // renewed in time.
 enum class Outage { at_source, at_target };

@@ -9,15 +9,20 @@ function(keyferry_mutant name)
     list(POP_FRONT ARG_EDITS source text instead)
     set(original ${PROJECT_SOURCE_DIR}/src/${source})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})
-    file(READ ${original} content)
+    get_filename_component(file ${source} NAME)
+    set(edited ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}/${file})
+    if(edited IN_LIST sources)
+      file(READ ${edited} content)
+    else()
+      file(READ ${original} content)
+      list(APPEND sources ${edited})
+    endif()
     string(FIND "${content}" "${text}" at)
     if(at EQUAL -1)
       message(FATAL_ERROR "mutant ${name}: '${text}' is not in ${original}")
     endif()
     string(REPLACE "${text}" "${instead}" content "${content}")
-    get_filename_component(file ${source} NAME)
-    file(CONFIGURE OUTPUT mutants/${name}/${file} CONTENT "${content}" @ONLY)
-    list(APPEND sources ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}/${file})
+    file(CONFIGURE OUTPUT ${edited} CONTENT "${content}" @ONLY)
   endwhile()
   add_executable(keyferry_without_${name} ${sources})
   target_link_libraries(keyferry_without_${name} PRIVATE keyferry_cli)
@@ -39,6 +44,10 @@ keyferry_mutant(fence
   EDITS sink/serial_gather.cpp "make_command({\"WATCH\", claim_.keys().fence})"
                                "make_command({\"WATCH\", claim_.keys().fence + \"x\"})"
         sink/claim.cpp "error = co_await kill_predecessors()" "static_cast<void>(0)")
+keyferry_mutant(guards  # nothing stops a transaction behind one that was refused
+  TEST ExactlyOnce.MemoryThatFlickersInACatchUpRepeatsNothing
+  EDITS sink/guard_ring.cpp "{\"HSETNX\", fence, ran(at), \"1\"}" "{\"HGET\", fence, ran(at)}"
+        sink/guard_ring.cpp "{\"HDEL\", fence, due(at)}" "{\"HGET\", fence, due(at)}")
 
 # The same three protections on a cluster, where each slot has its own record and nothing is watched.
 keyferry_mutant(cluster_skip

@@ -49,8 +49,8 @@ Result<Record> parse_record(ByteView text);
 struct OwnKeys {
   std::string record;
   std::string lease;  // token of the instance that may write; expires
-  std::string fence;  // hash whose one field is the token of the instance that took over last;
-                      // watched by transactions
+  std::string fence;  // hash with the token of the instance that took over last as a field, and
+                      // guards (sink/guard_ring); watched by transactions
 };
 OwnKeys own_keys(const std::string& link, const std::string& tag);
 

@@ -1,19 +1,25 @@
 // The stream to a standalone target, exactly once: every command goes inside a transaction that
-// also writes the record of how far the stream has come, and a transaction is executed only after
-// the one before it has been judged. One connection, total order. Where a unit comes from, what a
-// refusal means for the link, and who heals a suspect is redis_sink's. Pipeline thread only.
+// also writes the record of how far the stream has come. One connection, total order. Where a unit
+// comes from, what a refusal means for the link, and who heals a suspect is redis_sink's. Pipeline
+// thread only.
 //
-//   queue_:  [ executing | open | waiting ]       WATCH fence, GET fence     (behind each EXEC)
-//             ^judged_    ^open_begin_ ^write_    MULTI, commands ...        (as they come: open)
-//                                                 SELECT 0, SET record, EXEC (when the last one is
-//                                                 judged)
+//   queue_:  [ sent: one or more | open | waiting ]   WATCH fence, HEXISTS fence  (behind an EXEC)
+//             ^judged_                   ^write_      MULTI, commands ...         (as they come)
+//                                                     SELECT 0, SET record, EXEC
 //
-// A refused transaction takes the open one behind it back (DISCARD), so nothing overtakes. After a
-// lost connection the record says whether the executing one took place; its replies are then
-// unknown, and what it touched is suspect.
+// At rest each command has a transaction of its own, executed when the one before it is judged.
+// Under load transactions fill up, and a full one says in the fence whether it was executed
+// (sink/guard_ring): then the next need not wait for its verdict. They are kept small, since what
+// is queued for EXEC leaves the server's caches: a SET costs it twice as much in one of 50,000 as
+// in one of 64.
+//
+// A refused transaction takes all behind it back (DISCARD), so nothing overtakes. After a lost
+// connection the record says which of the sent ones took place; their replies are then unknown, and
+// what they touched is suspect.
 #pragma once
 
 #include "keyferry/sink/claim.hpp"
+#include "keyferry/sink/guard_ring.hpp"
 #include "keyferry/sink/lane.hpp"
 
 namespace keyferry {
@@ -81,10 +87,10 @@ class SerialLane {
   bool import_source = false;
 
   const HostPort& target() const { return target_; }
-  // What it takes to fill one transaction while the one before it is under way.
-  std::size_t wanted_bytes() const { return 2 * transaction_max_bytes_; }
-  std::uint64_t queued() const { return total_units_ - executing_.units - open_.units; }
-  std::uint64_t in_flight() const { return executing_.units + open_.units; }
+  // What it takes to fill the way to the target and back.
+  std::size_t wanted_bytes() const;
+  std::uint64_t queued() const { return total_units_ - in_flight(); }
+  std::uint64_t in_flight() const { return sent_units_ + open_.units; }
   bool is_connected() const { return connected_; }
   const LaneStats& stats() const { return stats_; }
 
@@ -95,13 +101,13 @@ class SerialLane {
     auto operator<=>(const Cursor&) const = default;
   };
   struct Transaction {
-    std::uint64_t units = 0;  // executing: those without a verdict
+    std::uint64_t units = 0;  // sent: those without a verdict
     std::size_t bytes = 0;
     Offset end = 0;           // of its last command of the stream
     std::int32_t end_db = 0;  // selected behind it
     Offset judged = 0;        // what its record says
     bool multi_sent = false;
-    bool sent = false;        // EXEC was written
+    bool is_full = false;
     bool joins_next = false;  // its last unit is inside a group
     bool flushes = false;
     std::int32_t swapped_with = -1;  // database that a SWAPDB exchanges with 0
@@ -110,11 +116,11 @@ class SerialLane {
     std::optional<Cursor> refused;   // and whose it was
     TimePoint exec_at{};
   };
-  enum class Expect : std::uint8_t { ok, fence, queued, exec, discard, bare };
+  // guard: of a check of the ring. take_back: the last reply to what was sent.
+  enum class Expect : std::uint8_t { ok, fence, guard, queued, exec, take_back, bare };
   struct Due {
     Expect what;
     std::uint32_t count;
-    bool of_open = false;  // queued: of the open transaction, else of the executing one
   };
 
   // connection (serial_lane.cpp)
@@ -124,6 +130,7 @@ class SerialLane {
   Task<Error> read_loop();
   Error catch_up_with(const std::optional<Record>& record);
   void disconnect();
+  void forget_sent();
 
   // writing (serial_gather.cpp)
   void gather();
@@ -132,20 +139,23 @@ class SerialLane {
   void gather_multi();
   void gather_exec();
   void gather_prologue();
-  void gather_discard();
+  void gather_take_back();
+  void gather_guards();
   void gather_relief();
   bool may_execute() const;
+  bool is_full() const;
   void expect(Expect what, std::uint32_t count);
   Bytes record_command() const;
 
   // answers (serial_judge.cpp)
   Error scan(ByteView bytes);
   Error on_reply();
-  void on_queue_error(Transaction& transaction, const std::string& error);
+  void on_queued(const std::string& error);
   Error on_element();
   Error on_exec_reply();
-  void adapt_size(std::int64_t took_us);
+  void adapt_size(const Transaction& done);
   void refuse(const Transaction& transaction);
+  Error overtaken();
   void take_back();
   void act_on_refusal();
 
@@ -172,12 +182,18 @@ class SerialLane {
   std::uint64_t total_units_ = 0;
   Answered front_;  // of queue_.front()
 
-  Transaction executing_;
+  std::deque<Transaction> sent_;  // EXEC was written
+  std::uint64_t sent_units_ = 0;  // of all of them
   Transaction open_;
+  // What those of the last connection that had no verdict would have left selected, and where.
+  std::vector<std::pair<Offset, std::int32_t>> unjudged_ends_;
+  GuardRing ring_;
+  std::optional<std::size_t> ring_at_;  // number of the last one sent that has one; unknown
+  bool may_follow_ = false;             // ring_at_ is the last one sent, and was checked
   bool gather_prologue_next_ = false;
   bool fence_ok_ = false;     // the fence was ours after it was watched for the next EXEC
-  bool taking_back_ = false;  // a transaction was refused: the open one is discarded first
-  bool discard_sent_ = false;
+  bool taking_back_ = false;  // a transaction was refused: all behind it come back first
+  bool take_back_sent_ = false;
   std::string refusal_;
   std::optional<Cursor> refused_at_;
   bool relief_wanted_ = false;
@@ -186,7 +202,6 @@ class SerialLane {
 
   std::optional<Record> record_;  // offset: of the last verdict; judged, db: what may be written
   std::int32_t last_db_ = 0;      // selected at record_->offset
-  std::int32_t sent_end_db_ = 0;  // selected behind the transaction that was executed last, or not
   Offset recorded_ = 0;           // `judged` of the record in the target
   Offset noted_ = 0;              // the stream has come to here
   std::int32_t noted_db_ = 0;
@@ -197,8 +212,9 @@ class SerialLane {
   ReplyScanner scanner_;
   std::deque<Due> due_;
   bool select_seen_ = false;  // the element for the SELECT in front of the next unit
-  std::size_t transaction_max_bytes_;
+  std::uint64_t transaction_max_units_;
   std::int64_t fastest_exec_us_ = 0;  // about one round trip
+  TimePoint verdict_at_{};            // the last one
   TimePoint progress_{};
   LaneStats stats_;
 };
