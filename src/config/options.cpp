@@ -73,6 +73,14 @@ void add_end(Table& table, const std::string& group, EndOptions Options::*end) {
       group + ".password_file",
       [end](Options& o) -> std::string& { return (o.*end).password_file; }, Empty::allowed, "path",
       "File that holds the password of " + who + " instead of the address."));
+  const auto check_address = [](const std::string& text) -> std::string {
+    return parse_listen(text) ? "" : "addresses are like 10.0.0.1:6379 or [::1]:6379";
+  };
+  table.push_back(map_option(
+      group + ".address_map", [end](Options & o) -> auto& { return (o.*end).address_map; },
+      check_address, check_address, "map, like {\"10.0.0.1:6379\": \"localhost:7001\"}",
+      "Address that a server or Sentinel of " + who +
+          " names: where it is reached from here (NAT, containers)."));
   add_security(table, group, end);
   table.push_back(integer_option(
       group + ".connect_timeout_ms",

@@ -48,6 +48,17 @@ Error read_master_address(const RespValue& reply, const std::string& name, HostP
   return Error();
 }
 
+// Servers name addresses that may mean nothing outside of their network.
+HostPort reached_at(const EndOptions& options, const HostPort& named) {
+  const bool is_ipv6 = named.host.find(':') != std::string::npos;
+  const auto text = is_ipv6 ? fmt::format("[{}]:{}", named.host, named.port)
+                            : fmt::format("{}:{}", named.host, named.port);
+  const auto mapped = options.address_map.find(text);
+  if (mapped == options.address_map.end()) return named;
+  Result<HostPort> address = parse_listen(mapped->second);
+  return address ? std::move(*address) : named;
+}
+
 }  // namespace
 
 Task<Error> Connection::open(const EndOptions& options, HostPort host, std::string name) {
@@ -93,6 +104,7 @@ Task<Error> Connection::connect(const EndOptions& options, HostPort host) {
   if (options.uri.kind == Uri::Kind::unix_socket) {
     error = co_await stream_.connect_unix(options.uri.path);
   } else {
+    host = reached_at(options, host);
     error = co_await stream_.connect_tcp(host);
   }
   if (!error && options.uri.tls) error = co_await stream_.start_tls(options.tls, host.host);

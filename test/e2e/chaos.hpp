@@ -31,7 +31,9 @@ class CountingWriter {
         std::thread([this, client = source.client(), random = std::mt19937_64(seed)]() mutable {
           while (!stopping_) {
             std::size_t sent = 0;
-            for (int i = 0; i < 20; ++i)
+            // Now and then enough for full transactions.
+            const int steps = random() % 50 == 0 ? 2000 : 20;
+            for (int i = 0; i < steps; ++i)
               sent += append_step(client, random);
             client.flush();
             for (; sent > 0; --sent)

@@ -52,6 +52,8 @@ struct EndOptions {
   std::string sentinel_password_file;
   std::string sentinel_password;  // what the file holds; never printed
   Topology topology = Topology::automatic;
+  // Address that the servers name, as "host:port": where it is reached.
+  std::map<std::string, std::string> address_map;
   std::int64_t connect_timeout_ms = 5000;  // connect, authenticate and greet
   std::int64_t reply_timeout_ms =
       30000;  // no byte for this long while one is due: the connection is given up

@@ -14,10 +14,11 @@ class Connection {
  public:
   explicit Connection(const asio::any_io_executor& executor) : stream_(executor) {}
 
-  // Connects to `host` (or the unix path of options.uri; or, whatever `host` says, to the master
-  // that the Sentinels of options.uri name at this moment), with TLS when options.uri says so,
-  // sends AUTH when there is a password, CLIENT SETNAME options.client_name-`name`. Errors:
-  // unreachable, refused_by_peer (with the server's words). Bounded by connect_timeout_ms.
+  // Connects to `host`, by way of options.address_map (or to the unix path of options.uri; or,
+  // whatever `host` says, to the master that the Sentinels of options.uri name at this moment),
+  // with TLS when options.uri says so, sends AUTH when there is a password, CLIENT SETNAME
+  // options.client_name-`name`. Errors: unreachable, refused_by_peer (with the server's words).
+  // Bounded by connect_timeout_ms.
   Task<Error> open(const EndOptions& options, HostPort host, std::string name);
 
   // Sends `wire` (one command) and reads its reply; error replies are values. Bounded by `limit`.
