@@ -10,8 +10,10 @@
 //
 // Both are needed: HSETNX is refused by a server without memory, where memory may come back before
 // the transaction; HDEL never is, but sees nothing where somebody removed the fence or took it
-// over. Numbers repeat, so no more than max_unjudged may be without a verdict. Pure. Redis 2.8 and
-// later (HMSET; HSET takes several fields since 4.0).
+// over. What refuses all writes (READONLY, NOREPLICAS, MISCONF) and ends between a check and the
+// MULTI right behind it lets one overtake: its verdict shows that, and everything is copied again.
+// Numbers repeat, so no more than max_unjudged may be without a verdict. Pure. Redis 2.8 and later
+// (HMSET; HSET takes several fields since 4.0).
 #pragma once
 
 #include <array>
