@@ -1,5 +1,7 @@
 #include "keyferry/resp/reply_parser.hpp"
 
+#include <algorithm>
+
 #include "keyferry/base/number.hpp"
 
 namespace keyferry {
@@ -55,6 +57,14 @@ Status parse_at(ByteView bytes, std::size_t& at, RespValue& out, int depth) {
   return Status::corrupt;
 }
 
+// Of an INFO text; `rest` is what follows it.
+ByteView take_line(ByteView& rest) {
+  const std::size_t end = std::min(rest.find("\r\n"), rest.size());
+  const ByteView line = rest.substr(0, end);
+  rest.remove_prefix(std::min(end + 2, rest.size()));
+  return line;
+}
+
 }  // namespace
 
 ReplyParse parse_reply(ByteView bytes, RespValue& out) {
@@ -65,16 +75,31 @@ ReplyParse parse_reply(ByteView bytes, RespValue& out) {
 }
 
 ByteView info_field(ByteView info, ByteView name) {
-  for (std::size_t at = 0; at < info.size();) {
-    std::size_t end = info.find("\r\n", at);
-    if (end == ByteView::npos) end = info.size();
-    const ByteView line = info.substr(at, end - at);
+  while (!info.empty()) {
+    const ByteView line = take_line(info);
     if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ':') {
       return line.substr(name.size() + 1);
     }
-    at = end + 2;
   }
   return {};
+}
+
+std::vector<DatabaseKeys> read_keyspace(ByteView info) {
+  constexpr ByteView keys = ":keys=";
+  constexpr ByteView expires = ",expires=";
+  std::vector<DatabaseKeys> out;
+  while (!info.empty()) {
+    const ByteView line = take_line(info);
+    const std::size_t keys_at = line.find(keys);
+    if (!line.starts_with("db") || keys_at == ByteView::npos) continue;
+    DatabaseKeys one;
+    if (!read_number(line.substr(2, keys_at - 2), one.db) || one.db < 0) continue;
+    one.keys = leading_number<std::uint64_t>(line.substr(keys_at + keys.size()));
+    if (const std::size_t at = line.find(expires); at != ByteView::npos)
+      one.expires = leading_number<std::uint64_t>(line.substr(at + expires.size()));
+    out.push_back(one);
+  }
+  return out;
 }
 
 std::optional<std::int64_t> time_ms(const RespValue& reply) {

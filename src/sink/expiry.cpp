@@ -3,28 +3,10 @@
 #include "keyferry/command/expiry.hpp"
 
 #include "keyferry/base/log.hpp"
-#include "keyferry/base/number.hpp"
 #include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
 namespace keyferry {
-namespace {
-
-// The databases of INFO keyspace that hold keys with an expiry.
-std::vector<std::int64_t> databases_with_expiry(ByteView text) {
-  std::vector<std::int64_t> out;
-  for (std::size_t at = text.find("\ndb"); at != ByteView::npos; at = text.find("\ndb", at + 1)) {
-    const ByteView line = text.substr(at + 3, text.find('\n', at + 1) - at - 3);
-    constexpr ByteView expires = "expires=";
-    const std::size_t count = line.find(expires);
-    if (count == ByteView::npos || leading_number(line.substr(count + expires.size())) > 0)
-      out.push_back(leading_number(line));
-  }
-  return out;
-}
-
-}  // namespace
-
 Task<Error> RedisSink::settle_expiries() {
   std::uint64_t settled = 0;
   const std::vector<Endpoint> masters = nodes_.map().masters();
@@ -45,8 +27,9 @@ Task<Error> RedisSink::settle_expiries_of(Connection& connection, std::uint64_t&
   Bytes info = make_command({"INFO", "keyspace"});
   auto keyspace = co_await connection.call(std::move(info), limit);
   if (!keyspace) co_return keyspace.error();
-  std::int64_t selected_db = 0;
-  for (const std::int64_t db : databases_with_expiry(keyspace->text)) {
+  std::int32_t selected_db = 0;
+  for (const auto& [db, keys, expires] : read_keyspace(keyspace->text)) {
+    if (expires == 0) continue;
     if (db != std::exchange(selected_db, db)) {
       Bytes select = make_command({"SELECT", std::to_string(db)});
       auto selected = co_await connection.call(std::move(select), limit);

@@ -4,6 +4,7 @@
 
 #include "keyferry/base/log.hpp"
 #include "keyferry/command/keys.hpp"
+#include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
 namespace keyferry {
@@ -165,11 +166,8 @@ Task<Error> RedisSink::for_each_target_db(bool remove, std::uint64_t& removed) {
     const Bytes keyspace = make_command({"INFO", "keyspace"});
     auto reply = co_await nodes_.call(node, keyspace, Millis(options_.target.reply_timeout_ms));
     if (!reply) co_return reply.error();
-    const std::string text = reply->text;
-    for (std::size_t at = text.find("\ndb"); at != std::string::npos;
-         at = text.find("\ndb", at + 1)) {
-      const auto db = static_cast<std::int32_t>(std::atoi(text.c_str() + at + 3));
-      Error error = co_await scan_node(node, db, remove, removed);
+    for (const DatabaseKeys& found : read_keyspace(reply->text)) {
+      Error error = co_await scan_node(node, found.db, remove, removed);
       if (error) co_return error;
     }
   }

@@ -3,6 +3,7 @@
 // several sources none may empty it.
 #include "keyferry/base/log.hpp"
 #include "keyferry/command/keys.hpp"
+#include "keyferry/resp/reply_parser.hpp"
 #include "keyferry/resp/word.hpp"
 #include "keyferry/sink/redis_sink.hpp"
 
@@ -87,10 +88,8 @@ Task<Error> RedisSink::remove_shared_at(Endpoint node, std::optional<std::int32_
   Bytes keyspace = make_command({"INFO", "keyspace"});
   auto reply = co_await call_once(node, 0, std::move(keyspace));
   if (!reply) co_return reply.error();
-  const std::string text = reply->text;
-  for (std::size_t at = text.find("\ndb"); at != std::string::npos;
-       at = text.find("\ndb", at + 1)) {
-    const auto db = static_cast<std::int32_t>(std::atoi(text.c_str() + at + 3));
+  for (const DatabaseKeys& found : read_keyspace(reply->text)) {
+    const std::int32_t db = found.db;
     if (only && *only != db) continue;
     std::string cursor = "0";
     do {

@@ -170,8 +170,8 @@ Task<Error> TargetNodes::find_keys(bool& found, std::vector<std::string> except)
     const Bytes keyspace = make_command({"INFO", "keyspace"});
     auto reply = co_await call(master, keyspace, limit);
     if (!reply) co_return named(master, reply.error());
-    for (std::size_t at = 0; (at = reply->text.find("keys=", at)) != Bytes::npos; ++at)
-      keys += std::atoll(reply->text.c_str() + at + 5);
+    for (const DatabaseKeys& one : read_keyspace(reply->text))
+      keys += static_cast<std::int64_t>(one.keys);
   }
   for (const std::string& key : except) {
     if (keys <= 0) break;

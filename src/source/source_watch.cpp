@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "keyferry/base/number.hpp"
 #include "keyferry/resp/reply_parser.hpp"
@@ -29,18 +28,6 @@ std::uint64_t sum_of(ByteView info, const std::array<ByteView, n>& commands) {
   return sum;
 }
 
-// "db0:keys=12,expires=0,..." lines.
-std::map<std::int32_t, std::uint64_t> keys_by_db(ByteView info) {
-  std::map<std::int32_t, std::uint64_t> keys;
-  for (std::size_t at = info.find("\ndb"); at != ByteView::npos; at = info.find("\ndb", at + 1)) {
-    const ByteView line = info.substr(at + 3, info.find('\r', at) - at - 3);
-    std::int32_t db = -1;
-    std::from_chars(line.data(), line.data() + line.size(), db);
-    if (db >= 0 && line.find(":keys=") != ByteView::npos) keys[db] = count_behind(line, ":keys=");
-  }
-  return keys;
-}
-
 // Without counters: most of the keys are gone at once.
 bool looks_flushed(const SourceReading& before, const SourceReading& now) {
   for (const auto& [db, count] : before.keys) {
@@ -65,7 +52,8 @@ SourceReading read_source(ByteView info) {
   out.group_reads = sum_of<4>(info, {"xreadgroup", "xack", "xclaim", "xautoclaim"});
   out.functions =
       sum_of<4>(info, {"function|load", "function|delete", "function|flush", "function|restore"});
-  out.keys = keys_by_db(info);
+  for (const DatabaseKeys& one : read_keyspace(info))
+    out.keys[one.db] = one.keys;
   return out;
 }
 

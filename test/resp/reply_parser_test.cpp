@@ -115,6 +115,28 @@ TEST(InfoField, FindsWholeNamesOnly) {
   EXPECT_EQ(info_field("", "role"), "");
 }
 
+TEST(Keyspace, IsOneEntryForEachDatabaseLine) {
+  const auto shown = [](ByteView info) {
+    std::string out;
+    for (const DatabaseKeys& one : read_keyspace(info))
+      out += std::to_string(one.db) + ":" + std::to_string(one.keys) + "/" +
+             std::to_string(one.expires) + " ";
+    return out;
+  };
+
+  EXPECT_EQ(shown("# Keyspace\r\ndb0:keys=12,expires=3,avg_ttl=7,subexpiry=1\r\n"
+                  "db15:keys=4000000000,expires=0,avg_ttl=0\r\n"),
+            "0:12/3 15:4000000000/0 ");
+  EXPECT_EQ(shown("db3:keys=1,expires=1"), "3:1/1 ") << "without a heading, and cut off";
+  EXPECT_EQ(shown("# Keyspace\r\n"), "");
+  EXPECT_EQ(shown(""), "");
+  EXPECT_EQ(shown("# Keysizes\r\ndb0_distrib_strings_sizes:1=3,keys=4\r\n"
+                  "dbx:keys=1,expires=0\r\ndb:keys=1,expires=0\r\ndb1:1=3,expires=1\r\n"
+                  "mydb0:keys=1,expires=0\r\ndb-1:keys=1,expires=0\r\ndb7\r\n"),
+            "")
+      << "of other sections, and nonsense";
+}
+
 TEST(TimeMs, IsWhatTimeAnswers) {
   const auto of = [](ByteView wire) {
     RespValue reply;

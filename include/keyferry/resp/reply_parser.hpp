@@ -22,6 +22,15 @@ ReplyParse parse_reply(ByteView bytes, RespValue& out);
 // `info`.
 ByteView info_field(ByteView info, ByteView name);
 
+// What INFO says of the databases that hold keys.
+struct DatabaseKeys {
+  std::int32_t db = 0;
+  std::uint64_t keys = 0;
+  std::uint64_t expires = 0;  // of these, those that have an expiry
+};
+// From "db0:keys=12,expires=3,..." lines of an INFO text, in their order.
+std::vector<DatabaseKeys> read_keyspace(ByteView info);
+
 // What TIME answers, in Unix milliseconds; nullopt when it is something else.
 std::optional<std::int64_t> time_ms(const RespValue& reply);
 
