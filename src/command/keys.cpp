@@ -124,6 +124,13 @@ void odd_key_positions(const CommandInfo& info, Args args, Positions& out) {
   }
 }
 
+std::size_t first_key_at(const CommandInfo* info, Args args) {
+  std::size_t first = 0;
+  const auto note = [&first](std::size_t at) { first = first == 0 ? at : first; };
+  if (info != nullptr) for_each_key(*info, args, note);
+  return first == 0 ? 1 : first;
+}
+
 KeySlots key_slots(const CommandInfo& info, Args args) {
   KeySlots result;
   for_each_key(info, args, [&](std::size_t at) {

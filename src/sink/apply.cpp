@@ -530,8 +530,10 @@ Error RedisSink::refuse_here(Plan& plan, const Command& command, const char* rea
   const std::string name = shown_name(args[0]);
   if (std::string_view(reason) == "cross_slot") ++stats_.cross_slot[name];
   ++stats_.errors[reason];
-  stats_.last_error = fmt::format("{} {}cannot be carried out on this target: {}", name,
-                                  args.size() > 1 ? "\"" + escaped(args[1]) + "\" " : "", reason);
+  const std::size_t shown = first_key_at(info_of(command, args), args);
+  stats_.last_error =
+      fmt::format("{} {}cannot be carried out on this target: {}", name,
+                  shown < args.size() ? "\"" + escaped(args[shown]) + "\" " : "", reason);
   if (options_.errors_policy == ErrorPolicy::stop) {
     ++stats_.failed;
     return Error(Errc::data_refused, stats_.last_error);

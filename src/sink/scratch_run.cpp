@@ -72,7 +72,8 @@ Task<Result<ScratchRun::Effects>> ScratchRun::run(const ScratchCommand& command)
   co_return co_await play(command, copies);
 }
 
-// A key on the move is where the owner's answer says.
+// A key on the move is where the owner's answer says. When it expires comes first: one that expires
+// in between is gone then, and not there for ever.
 Task<Error> ScratchRun::fetch(Bytes key, Copy& out) {
   const Slot slot = slot_of(key);
   const auto most =
@@ -85,22 +86,22 @@ Task<Error> ScratchRun::fetch(Bytes key, Copy& out) {
       Bytes wire;
       const std::size_t step = attempts.asking ? 2 : 1;
       if (attempts.asking) append_command(wire, {"ASKING"});
-      append_command(wire, {"DUMP", key});
-      if (attempts.asking) append_command(wire, {"ASKING"});
       append_command(wire, {has_pexpiretime_ ? "PEXPIRETIME" : "PTTL", key});
       append_command(wire, {"TIME"});
+      if (attempts.asking) append_command(wire, {"ASKING"});
+      append_command(wire, {"DUMP", key});
       const Endpoint node = attempts.at ? *attempts.at : *owner;
       auto replies = co_await ask(node, std::move(wire), 2 * step + 1, most + reply_spare_bytes);
       if (!replies && replies.error().is(Errc::data_refused)) co_return replies.error();
       const std::string* const error = replies ? first_error(*replies) : nullptr;
       if (replies && error == nullptr) {
-        const RespValue& dump = (*replies)[step - 1];
+        const RespValue& dump = replies->back();
         if (!dump.is_null()) out.payload = dump.text;
-        out.expire_ms = expiry_in((*replies)[2 * step - 1], replies->back());
+        out.expire_ms = expiry_in((*replies)[step - 1], (*replies)[step]);
         co_return Error();
       }
       refusal = error != nullptr ? *error : replies.error().what;
-      const bool is_old = error != nullptr && error == &(*replies)[2 * step - 1].text;
+      const bool is_old = error != nullptr && error == &(*replies)[step - 1].text;
       if (is_old && judge_reply(refusal).verdict == Verdict::refused && has_pexpiretime_) {
         has_pexpiretime_ = false;
         continue;
@@ -169,8 +170,8 @@ Bytes ScratchRun::transaction(const ScratchCommand& command, const std::vector<C
   for (std::size_t i = 0; i < copies.size(); ++i) {
     remove.push_back(names[i]);
     if (!command.keys[i].is_written) continue;
-    append_command(wire, {"DUMP", names[i]});
     append_command(wire, {has_pexpiretime_ ? "PEXPIRETIME" : "PTTL", names[i]});
+    append_command(wire, {"DUMP", names[i]});
     inside += 2;
   }
   append_command(wire, remove);
@@ -199,8 +200,8 @@ ScratchRun::Effects ScratchRun::read_effects(const ScratchCommand& command,
   const RespValue& time = replies[at - 1];
   for (const ScratchCommand::Key& key : command.keys) {
     if (!key.is_written) continue;
-    const RespValue& dump = replies[at++];
     const std::int64_t expire_ms = expiry_in(replies[at++], time);
+    const RespValue& dump = replies[at++];
     if (dump.is_null()) {
       out.wires.push_back(make_command({"DEL", key.name}));
     } else {

@@ -29,7 +29,8 @@ std::string RedisSink::describe(const Unit& unit) {
   }
   if (args.empty()) return "?";
   std::string text = escaped(args[0], 32);
-  if (args.size() > 1) text += " \"" + escaped(args[1]) + "\"";
+  const std::size_t shown = first_key_at(find_command(args[0]), args);
+  if (shown < args.size()) text += " \"" + escaped(args[shown]) + "\"";
   if (unit.is_group) text += " in MULTI..EXEC";
   return text;
 }

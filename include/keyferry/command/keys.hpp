@@ -18,6 +18,10 @@ Slot slot_of(ByteView key);
 template <class Use>
 void for_each_key(const CommandInfo& info, std::span<const ByteView> args, Use use);
 
+// What a command is known by, for people: the argument index of its first key, or 1 where it has
+// none or nobody knows the command.
+std::size_t first_key_at(const CommandInfo* info, std::span<const ByteView> args);
+
 // Keys of our own records, which no stream may carry into a target.
 inline bool is_own_key(ByteView key) {
   return key.starts_with("keyferry:");
