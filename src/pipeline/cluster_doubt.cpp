@@ -124,8 +124,10 @@ Task<Error> ClusterLink::settle_doubts() {
   co_return co_await save_table();
 }
 
-// Keys that only the target has.
+// Keys that only the target has: whatever at the source may have become one of them.
 Task<Error> ClusterLink::suspect_target(std::vector<Shard*> owners) {
+  const Result<Remap> remap = Remap::compile(options_.transform);
+  if (!remap) co_return remap.error();
   Error error;
   if (target_.is_cluster()) error = co_await target_.refresh();
   if (error) co_return error;
@@ -134,15 +136,15 @@ Task<Error> ClusterLink::suspect_target(std::vector<Shard*> owners) {
     const auto dbs = co_await read_databases_of(target_, node, options_.target);
     if (!dbs) co_return dbs.error();
     for (const std::int32_t db : *dbs) {
-      error = co_await suspect_target_db(owners, node, db);
+      error = co_await suspect_target_db(owners, *remap, node, db);
       if (error) co_return error;
     }
   }
   co_return Error();
 }
 
-Task<Error> ClusterLink::suspect_target_db(std::vector<Shard*> owners, Endpoint node,
-                                           std::int32_t db) {
+Task<Error> ClusterLink::suspect_target_db(std::vector<Shard*> owners, const Remap& remap,
+                                           Endpoint node, std::int32_t db) {
   const Millis limit(options_.target.reply_timeout_ms);
   std::string cursor = "0";
   do {
@@ -153,10 +155,12 @@ Task<Error> ClusterLink::suspect_target_db(std::vector<Shard*> owners, Endpoint 
       co_return Error(Errc::unreachable, "SCAN on the target: " + escaped(page->text));
     cursor = page->items[0].text;
     for (const RespValue& key : page->items[1].items) {
-      const Slot slot = slot_of(key.text);
-      for (Shard* owner : owners) {
-        if (table_.doubtful[slot] && owner->role.target.slots[slot])
-          owner->pipeline->suspect(db, key.text);
+      for (const auto& [from, name] : remap.origins(db, key.text)) {
+        const Slot slot = slot_of(name);
+        for (Shard* owner : owners) {
+          if (table_.doubtful[slot] && owner->role.target.slots[slot])
+            owner->pipeline->suspect(from, name);
+        }
       }
     }
   } while (cursor != "0" && !finished_);

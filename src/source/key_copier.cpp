@@ -98,10 +98,12 @@ Task<Result<KeyCopies>> KeyCopier::fetch_on(
     KeyCopy copy;
     copy.db = keys[i].first;
     copy.key = keys[i].second;
+    // A database that the source does not have holds no key.
+    const bool has_db = !exec.items[3 * i + 1].is_error();
     const RespValue& dump = exec.items[3 * i + 2];
     const std::int64_t expiry = exec.items[3 * i + 3].integer;
     if (dump.is_error()) co_return Error(Errc::refused_by_peer, "DUMP: " + dump.text);
-    if (!dump.is_null()) copy.payload = dump.text;
+    if (has_db && !dump.is_null()) copy.payload = dump.text;
     if (expiry > 0) copy.expire_ms = has_pexpiretime_ ? expiry : now_ms + expiry;
     copies.keys.push_back(std::move(copy));
   }

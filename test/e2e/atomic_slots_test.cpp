@@ -90,6 +90,38 @@ TEST_F(AtomicSlots, ThatBeganBeforeTheSnapshotAreFollowed) {
   expect_equal(source, target, link);
 }
 
+// A key of such slots that only the target has goes, under whatever name it is there.
+TEST_F(AtomicSlots, OfTheSourceAreHealedUnderOtherNames) {
+  RedisCluster source(cluster());
+  const RedisServer target(of_server_);
+  std::string tag = "{0}";
+  for (int i = 1; key_slot(tag) < 10 || key_slot(tag) > 510; ++i)
+    tag = "{" + std::to_string(i) + "}";
+  source.node(0).command({"SET", tag + "key", "1"});
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, source, target,
+        with_settings({"databases.map={0: 3}", "transform.key_prefix.add=p:"}));
+  RespClient client = target.client();
+  client.must({"SET", "p:" + tag + "key", "of no database of the source"});
+  client.must({"SELECT", "5"});
+  client.must({"SET", "p:" + tag + "key", "of a database that it does not have"});
+  client.must({"SELECT", "3"});
+  client.must({"SET", "p:" + tag + "stray", "1"});
+
+  move_range(source, 0, 0);
+  ASSERT_TRUE(wait_for(Millis{20000}, [&] {
+    return link.output().find("were copied again") != std::string::npos;
+  })) << link.output();
+  drain(link);
+
+  EXPECT_EQ(client.must({"EXISTS", "p:" + tag + "stray"}).integer, 0);
+  EXPECT_EQ(client.must({"GET", "p:" + tag + "key"}).text, "1");
+  client.must({"SELECT", "5"});
+  EXPECT_EQ(client.must({"DBSIZE"}).integer, 0);
+  client.must({"SELECT", "0"});
+  EXPECT_EQ(client.must({"EXISTS", "p:" + tag + "key"}).integer, 1);
+}
+
 TEST_F(AtomicSlots, AreRefusedByNameWhereNothingIsHealed) {
   RedisCluster source(cluster());
   const RedisServer target(of_server_);

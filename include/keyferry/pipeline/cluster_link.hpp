@@ -119,7 +119,8 @@ class ClusterLink {
   Task<bool> is_cleared();
   Task<Error> settle_doubts();
   Task<Error> suspect_target(std::vector<Shard*> owners);
-  Task<Error> suspect_target_db(std::vector<Shard*> owners, Endpoint node, std::int32_t db);
+  Task<Error> suspect_target_db(std::vector<Shard*> owners, const Remap& remap, Endpoint node,
+                                std::int32_t db);
 
   asio::any_io_executor executor_;
   const Options& options_;
