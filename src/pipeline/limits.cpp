@@ -59,12 +59,10 @@ Task<Error> Pipeline::decode_limited(const Intake::Chunk& chunk) {
     Error error = co_await decode_stream(chunk.slab, piece, chunk.received);
     if (error) co_return error;
     // Whoever waits for the decoder to stand still need not wait for our share.
-    in_piece_ = true;
     is_decoding_ = false;
     co_await wait_for_share();
     is_decoding_ = true;
     co_await wait_for_leave();
-    in_piece_ = false;
   }
   co_return Error();
 }

@@ -194,7 +194,7 @@ Task<Error> Pipeline::decode() {
   while (true) {
     auto item = co_await intake_.pop();
     if (!item) co_return item.error();
-    is_decoding_ = true;
+    is_decoding_ = has_item_ = true;
     co_await wait_for_leave();
     Error error;
     if (auto* start = std::get_if<Intake::FullSync>(&*item)) {
@@ -223,7 +223,7 @@ Task<Error> Pipeline::decode() {
     } else {
       co_return Error();
     }
-    is_decoding_ = false;
+    is_decoding_ = has_item_ = false;
     if (error && error.is(Errc::cancelled)) co_return Error();
     if (error) co_return place(std::move(error));
   }
@@ -315,7 +315,6 @@ void Pipeline::resume() {
 
 void Pipeline::stop() {
   if (finished_ || draining_) return;
-  resume();
   log_info("stopping: applying what has been received");
   finish_received();
 }
@@ -332,6 +331,7 @@ void Pipeline::abort() {
 }
 
 void Pipeline::finish_received() {
+  resume();
   draining_ = true;
   psync_.stop_reading();
   if (file_) file_->stop_reading();
@@ -341,11 +341,12 @@ void Pipeline::finish_received() {
 Task<Error> Pipeline::drain_received() {
   const TimePoint begin = Clock::now();
   while (!finished_) {
-    if ((intake_.is_idle() || left_behind_) && !is_decoding_ && !in_piece_) {
+    // What the source goes on writing cannot be healed any more: a start finds it again.
+    const bool leaves_suspects = elapsed_ms(begin, Clock::now()) > heal_in_drain_ms;
+    if (leaves_suspects && gate_closed_) copier_.reconnect();  // what was received waits for it
+    if ((intake_.is_idle() || left_behind_) && !has_item_) {
       if (in_snapshot_) sink_.flush_keys();
       if (file_) give_up_suspects();
-      // What the source goes on writing cannot be healed any more: a start finds it again.
-      const bool leaves_suspects = elapsed_ms(begin, Clock::now()) > heal_in_drain_ms;
       const bool is_healed = leaves_suspects || sink_.suspects().empty();
       if (sink_.is_idle()) sink_.note_everything();
       if (sink_.is_idle() && is_healed) sink_.checkpoint();

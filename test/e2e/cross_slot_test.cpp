@@ -249,6 +249,32 @@ TEST(CrossSlot, StoppedUnderWritesItEndsInTimeAndGoesOn) {
   EXPECT_EQ(source.info("sync_full"), "1") << link.output();
 }
 
+// What comes while a copy is made waits for it.
+TEST(CrossSlot, StoppedWhileACopyIsMadeItAppliesWhatWasReceived) {
+  RedisServer source = source_server({"--rdbcompression", "no"});
+  RedisCluster target;
+  FaultProxy proxy(source.host(), source.port());
+  source.command({"SET", "large", std::string(8'000'000, 'x')});
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, proxy, target);
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+
+  proxy.throttle(Direction::to_client, 1'500'000);
+  source.command({"COPY", "large", "copy"});
+  std::this_thread::sleep_for(Millis{1500});
+  source.command({"SET", "last", "1"});
+  std::this_thread::sleep_for(Millis{500});
+  EXPECT_EQ(link.status("counters.suspect_keys"), "1");
+  link.process().send_signal(SIGTERM);
+
+  EXPECT_EQ(link.wait_exit(Millis{10000}), 0) << link.output();
+  EXPECT_EQ(target.node(target.owner(key_slot("last"))).command({"EXISTS", "last"}).integer, 1)
+      << link.output();
+  proxy.throttle(Direction::to_client, 0);
+  start(link, proxy, target);
+  expect_equal_after_drain(source, target, link);
+}
+
 // No records: a start copies everything anew, so nothing has to be remembered.
 TEST(CrossSlot, AreHealedAtLeastOnceAsWell) {
   RedisServer source = source_server({"--repl-backlog-size", "64mb"});

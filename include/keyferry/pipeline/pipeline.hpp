@@ -204,8 +204,7 @@ class Pipeline {
 
   std::uint64_t expired_keys_ = 0;  // of a file: gone here before their expiry was put off
 
-  RateLimit ops_limit_;    // to the target
-  bool in_piece_ = false;  // a chunk is decoded piece by piece; some of it is left
+  RateLimit ops_limit_;  // to the target
   RateLimit bytes_limit_;
   RateLimit source_limit_;
 
@@ -228,7 +227,8 @@ class Pipeline {
   bool in_snapshot_ = false;
   bool in_stream_ = false;
   bool caught_up_ = false;
-  bool is_decoding_ = false;  // between pop and the hand-over to the sink
+  bool has_item_ = false;     // between pop and the hand-over of all of it to the sink
+  bool is_decoding_ = false;  // the same, but for where it waits: paused, for copies, for its share
   bool paused_ = false;
   CutoverStatus cutover_;
   Comparison comparison_;
