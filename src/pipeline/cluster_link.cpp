@@ -160,6 +160,7 @@ void ClusterLink::resume() {
 }
 
 void ClusterLink::change_limits(const RateChange& change) {
+  remember(changed_limits_, change);
   for (const auto& shard : shards_)
     shard->pipeline->change_limits(part_of(change, shards_.size()));
 }

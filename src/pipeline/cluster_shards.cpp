@@ -165,7 +165,7 @@ Options ClusterLink::options_of(const ShardTable::Entry& entry, const ClusterSha
   out.target.client_name = "keyferry-" + out.delivery_link + "-" + out.instance;
   out.target_before = TargetBefore::keep;
   out.stop_verify = StopVerify::none;  // done for all together
-  take_part_of_limits(out, source_.view().shards.size());
+  take_part_of_limits(out, changed_limits_, source_.view().shards.size());
   return out;
 }
 

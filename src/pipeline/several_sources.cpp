@@ -113,7 +113,7 @@ void SeveralSources::start_source(const Options& options) {
   own.instance = options_.instance;
   own.target.client_name = "keyferry-" + own.delivery_link + "-" + own.instance;
   own.target_before = TargetBefore::keep;
-  take_part_of_limits(own, options_.sources.size());
+  take_part_of_limits(own, changed_limits_, options_.sources.size());
   one.role.target.by_slots = false;
   one.role.target.was_empty = record_.owns_target;
   one.role.may_end = [this] {
@@ -239,6 +239,7 @@ void SeveralSources::resume() {
 }
 
 void SeveralSources::change_limits(const RateChange& change) {
+  remember(changed_limits_, change);
   const RateChange part = part_of(change, options_.sources.size());
   for (const auto& one : sources_)
     one->pipeline->change_limits(part);

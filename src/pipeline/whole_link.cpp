@@ -5,6 +5,24 @@
 #include "keyferry/base/log.hpp"
 
 namespace keyferry {
+namespace {
+
+struct RateLimitField {
+  std::optional<std::int64_t> RateChange::*change;
+  std::int64_t Options::*option;
+};
+constexpr RateLimitField rate_limits[] = {
+    {&RateChange::target_ops_per_s, &Options::limits_target_ops_per_s},
+    {&RateChange::target_bytes_per_s, &Options::limits_target_bytes_per_s},
+    {&RateChange::source_bytes_per_s, &Options::limits_source_bytes_per_s},
+};
+
+std::int64_t share_of(std::int64_t whole, std::size_t count) {
+  const auto parts = static_cast<std::int64_t>(std::max<std::size_t>(1, count));
+  return (whole + parts - 1) / parts;
+}
+
+}  // namespace
 
 Task<Error> open_whole(const asio::any_io_executor& executor, const Options& options,
                        TargetNodes& nodes, std::unique_ptr<Claim>& claim) {
@@ -52,6 +70,7 @@ Task<Error> prepare_whole(const Options& options, TargetNodes& nodes, Claim* cla
 Task<Error> empty_whole(const Options& options, TargetNodes& nodes, Claim* claim) {
   Error error;
   if (nodes.is_cluster()) error = co_await nodes.refresh();
+  if (!error && claim != nullptr) error = co_await claim->kill_others(nodes);
   if (error) co_return error;
   const std::vector<Endpoint> masters = nodes.map().masters();
   for (const Endpoint& node : masters) {
@@ -65,23 +84,26 @@ Task<Error> empty_whole(const Options& options, TargetNodes& nodes, Claim* claim
   co_return co_await claim->renew_after_flush();
 }
 
-void take_part_of_limits(Options& options, std::size_t count) {
-  const auto parts = static_cast<std::int64_t>(std::max<std::size_t>(1, count));
-  for (const auto limit : {&Options::limits_memory_max_bytes, &Options::spool_max_bytes,
+void take_part_of_limits(Options& options, const RateChange& changed, std::size_t count) {
+  for (const RateLimitField& limit : rate_limits)
+    options.*limit.option = (changed.*limit.change).value_or(options.*limit.option);
+  for (const auto share : {&Options::limits_memory_max_bytes, &Options::spool_max_bytes,
                            &Options::limits_target_ops_per_s, &Options::limits_target_bytes_per_s,
                            &Options::limits_source_bytes_per_s, &Options::delivery_retain_bytes})
-    options.*limit = (options.*limit + parts - 1) / parts;
+    options.*share = share_of(options.*share, count);
+}
+
+void remember(RateChange& changed, const RateChange& change) {
+  for (const RateLimitField& limit : rate_limits) {
+    if (change.*limit.change) changed.*limit.change = change.*limit.change;
+  }
 }
 
 RateChange part_of(const RateChange& whole, std::size_t count) {
-  const auto parts = static_cast<std::int64_t>(std::max<std::size_t>(1, count));
-  const auto part = [parts](const std::optional<std::int64_t>& of) {
-    return of ? std::optional((*of + parts - 1) / parts) : of;
-  };
   RateChange out;
-  out.target_ops_per_s = part(whole.target_ops_per_s);
-  out.target_bytes_per_s = part(whole.target_bytes_per_s);
-  out.source_bytes_per_s = part(whole.source_bytes_per_s);
+  for (const RateLimitField& limit : rate_limits) {
+    if (whole.*limit.change) out.*limit.change = share_of(*(whole.*limit.change), count);
+  }
   return out;
 }
 

@@ -98,26 +98,32 @@ Task<Error> Claim::take(HostPort host) {
 Task<Error> Claim::take(TargetNodes& nodes) {
   nodes_ = &nodes;
   Error error = co_await wait_for_lease();
-  const std::vector<Endpoint> masters = nodes.map().masters();
-  for (std::size_t i = 0; i < masters.size() && !error; ++i)
-    error = co_await kill_predecessors_at(masters[i]);
+  if (!error) error = co_await kill_others(nodes);
   if (!error) error = co_await set_fence(connection_);
   co_return error;
 }
 
-Task<Error> Claim::kill_predecessors_at(Endpoint node) {
+Task<Error> Claim::kill_others(TargetNodes& nodes) {
+  Error error;
+  const std::vector<Endpoint> masters = nodes.map().masters();
+  for (std::size_t i = 0; i < masters.size() && !error; ++i)
+    error = co_await kill_others_at(nodes, masters[i]);
+  co_return error;
+}
+
+Task<Error> Claim::kill_others_at(TargetNodes& nodes, Endpoint node) {
   const Millis limit(options_.target.reply_timeout_ms);
   Bytes command = make_command({"CLIENT", "LIST"});
-  auto reply = co_await nodes_->call(node, std::move(command), limit);
+  auto reply = co_await nodes.call(node, std::move(command), limit);
   if (!reply) co_return with_context("target " + to_string(node), reply.error());
   if (reply->is_error()) {
     co_return Error(Errc::refused_by_peer,
                     "CLIENT LIST is needed to fence off a predecessor: " + reply->text);
   }
   for (const std::string& id : predecessors_in(reply->text)) {
-    log_warn("killing a connection of an earlier instance: node={} id={}", to_string(node), id);
+    log_warn("killing an earlier connection of the link: node={} id={}", to_string(node), id);
     command = make_command({"CLIENT", "KILL", "ID", id});
-    auto killed = co_await nodes_->call(node, std::move(command), limit);
+    auto killed = co_await nodes.call(node, std::move(command), limit);
     if (!killed) co_return killed.error();
     if (killed->is_error()) co_return Error(Errc::refused_by_peer, "CLIENT KILL: " + killed->text);
   }

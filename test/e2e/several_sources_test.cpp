@@ -1,76 +1,11 @@
 // Several sources into one target: each followed exactly once, ended together, and what would take
 // away the keys of the others refused.
-#include "e2e/start.hpp"
+#include "e2e/several_sources.hpp"
+
 #include "support/fault_proxy.hpp"
 
 namespace keyferry::test {
 namespace {
-
-struct Entry {
-  std::string uri;
-  std::string name;
-  std::string prefix;
-};
-
-std::string entry_text(const Entry& entry) {
-  std::string out = "  - uri: " + entry.uri + "\n";
-  if (!entry.name.empty()) out += "    name: " + entry.name + "\n";
-  if (!entry.prefix.empty())
-    out += "    transform: {key_prefix: {add: \"" + entry.prefix + "\"}}\n";
-  return out;
-}
-
-// `keyferry COMMAND` with a file that lists the sources.
-void start_several(Keyferry& link, const std::vector<Entry>& sources, const std::string& target,
-                   const std::vector<std::string>& settings = {},
-                   const std::string& command = "run") {
-  std::string text = "sources:\n";
-  for (const Entry& entry : sources)
-    text += entry_text(entry);
-  text += "target: {uri: '" + target + "'}\ndelivery: {lease_s: 1}\n";
-  write_file(link.directory().file("several.yaml"), text);
-  std::vector<std::string> args = {command, "--config", link.directory().file("several.yaml"),
-                                   "--http", "127.0.0.1:" + std::to_string(link.http_port())};
-  const std::string listen = "admin.resp_listen=127.0.0.1:" + std::to_string(link.resp_port());
-  for (const std::string& setting :
-       with_settings(settings, {"--set", listen, "--set", "spool.dir=" + link.spool_dir()}))
-    args.push_back(setting);
-  link.start(args);
-}
-
-// What the target is to hold of a source: copied by hand, under the names it gets.
-void add_to(RedisServer& whole, const RedisServer& source, const std::string& prefix) {
-  RespClient from = source.client();
-  RespClient to = whole.client();
-  std::string cursor = "0";
-  do {
-    const Reply page = from.must({"SCAN", cursor, "COUNT", "1000"});
-    cursor = page.items[0].text;
-    for (const Reply& key : page.items[1].items) {
-      const Reply expiry = from.must({"PEXPIRETIME", key.text});
-      const Reply value = from.must({"DUMP", key.text});
-      if (value.is_nil()) continue;
-      const std::int64_t at = expiry.integer > 0 ? expiry.integer : 0;
-      to.must({"RESTORE", prefix + key.text, std::to_string(at), value.text, "ABSTTL", "REPLACE"});
-    }
-  } while (cursor != "0");
-}
-
-// Of sources, each under its prefix, the target holds all, and nothing else.
-void expect_sum(const RedisServer& target, Keyferry& link,
-                const std::vector<std::pair<const RedisServer*, std::string>>& sources) {
-  RedisServer whole;
-  for (const auto& [source, prefix] : sources)
-    add_to(whole, *source, prefix);
-  EXPECT_EQ(describe(compare(whole, target)), "") << link.output();
-}
-
-RedisServer followed_source(std::vector<std::string> more = {}) {
-  std::vector<std::string> args = {"--repl-backlog-size", "64mb", "--repl-diskless-sync-delay",
-                                   "0"};
-  args.insert(args.end(), more.begin(), more.end());
-  return source_server(args);
-}
 
 LiveOptions live_of(std::uint64_t seed, std::size_t keys = 1200) {
   LiveOptions live;
@@ -353,69 +288,6 @@ TEST(SeveralSources, LagZeroWaitsForTheLast) {
   b.sigcont();
 
   EXPECT_EQ(link.wait_exit(Millis{20000}), 0) << link.output();
-}
-
-TEST(SeveralSources, OneThatMustBeCopiedAgainEndsThemAllUntilRestarted) {
-  RedisServer target;
-  RedisServer a = followed_source();
-  RedisServer b = followed_source();
-  a.command({"SET", "gone", "1"});
-  b.command({"SET", "of-b", "1"});
-  const std::vector<Entry> entries = {{a.uri(), "a", ""}, {b.uri(), "b", ""}};
-  Keyferry link(KEYFERRY_BINARY);
-  start_several(link, entries, target.uri(), {"target.before=flush"});
-  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
-
-  a.command({"DEBUG", "CHANGE-REPL-ID"});
-  a.command({"CLIENT", "KILL", "TYPE", "REPLICA"});
-  EXPECT_EQ(link.wait_exit(Millis{20000}), 4) << link.output();
-  EXPECT_NE(link.output().find("--restart"), std::string::npos) << link.output();
-  EXPECT_EQ(target.command({"GET", "of-b"}).text, "1");
-  a.command({"DEL", "gone"});
-
-  start_several(link, entries, target.uri(), {"target.before=flush"});
-  EXPECT_EQ(link.wait_exit(Millis{20000}), 4) << link.output();
-  EXPECT_EQ(target.command({"GET", "of-b"}).text, "1");
-  std::vector<std::string> args = {"run",
-                                   "--config",
-                                   link.directory().file("several.yaml"),
-                                   "--restart",
-                                   "--http",
-                                   "",
-                                   "--set",
-                                   "admin.resp_listen="};
-  args[5] = "127.0.0.1:" + std::to_string(link.http_port());
-  link.start(args);
-  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
-  drain(link);
-
-  EXPECT_EQ(target.command({"EXISTS", "gone"}).integer, 0);
-  EXPECT_EQ(target.command({"GET", "of-b"}).text, "1");
-}
-
-TEST(SeveralSources, KilledInASnapshotAllAreCopiedAgain) {
-  RedisServer target;
-  RedisServer a = followed_source();
-  RedisServer b = followed_source();
-  fill_strings(a, 3000);
-  b.command({"SET", "of-b", "1"});
-  const std::vector<Entry> entries = {{a.uri(), "a", ""}, {b.uri(), "b", ""}};
-  Keyferry link(KEYFERRY_BINARY);
-  start_several(link, entries, target.uri(), {"limits.target_ops_per_s=1000"});
-  ASSERT_TRUE(wait_for(Millis{15000}, [&] { return key_count(target) > 300; })) << link.output();
-  link.process().kill9();
-  ASSERT_LT(key_count(target), 3000u);
-  // Some have arrived; none of these may stay.
-  for (int i = 0; i < 3000; ++i)
-    a.command({"DEL", "key:" + std::to_string(i)});
-  a.command({"SET", "of-a", "1"});
-
-  start_several(link, entries, target.uri());
-  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
-  EXPECT_NE(link.output().find("every source is copied again"), std::string::npos) << link.output();
-  drain(link);
-
-  expect_sum(target, link, {{&a, ""}, {&b, ""}});
 }
 
 TEST(SeveralSources, TheTargetIsEmptiedOnceForAllAndNeverAgain) {

@@ -281,11 +281,15 @@ TEST(ClusterSource, AMasterThatJoinsAndLeavesIsFollowed) {
   Keyferry link(KEYFERRY_BINARY);
   link.run(source.uri(), target.uri(), quick);
   wait_streaming(link);
+  EXPECT_EQ(link.http_post("/limits?target_ops_per_s=300000").status, 202);
 
   const Joiner joiner(source);
   const std::string id = joiner.server().command({"CLUSTER", "MYID"}).text;
   reshard(source.node(0), source.node_id(0), id, 150);
   EXPECT_GT(key_count(joiner.server()), 0u);
+  // A quarter of it for the fourth.
+  EXPECT_TRUE(link.wait_status("limits.target_ops_per_s", "375000", Millis{5000}))
+      << link.status("limits.target_ops_per_s");
   std::this_thread::sleep_for(Millis{500});
   reshard(source.node(0), id, source.node_id(1), 150);
   const auto has_left = [](const std::string& json) {

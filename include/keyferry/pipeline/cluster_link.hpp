@@ -137,6 +137,7 @@ class ClusterLink {
   // A master that does not serve a doubtful slot has keys of it, since then.
   std::optional<TimePoint> unclear_since_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  RateChange changed_limits_;
   CutoverStatus cutover_;
   std::map<std::string, ShardSlots> handed_;  // by master's id: the shape when the cutover began
   Comparison comparison_;

@@ -76,6 +76,7 @@ class SeveralSources {
   SourcesRecord record_;
   std::vector<std::unique_ptr<Source>> sources_;  // of the round
   std::uint64_t full_resyncs_ = 0;                // of rounds that were begun anew
+  RateChange changed_limits_;
   CutoverStatus cutover_;
   VerifySummary verify_;
   Scope scope_;

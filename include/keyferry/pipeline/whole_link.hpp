@@ -29,11 +29,14 @@ struct WholeTarget {
 // target.before, for all pipelines. Errors: usage when it is not as required.
 Task<Error> prepare_whole(const Options& options, TargetNodes& nodes, Claim* claim,
                           WholeTarget& target);
-// FLUSHALL on every master; the claim survives it.
+// FLUSHALL on every master; the claim survives it. No pipeline runs: what one has sent and is still
+// on its way does not arrive behind it.
 Task<Error> empty_whole(const Options& options, TargetNodes& nodes, Claim* claim);
 
-// Each of `count` pipelines gets the same part of what all may use.
-void take_part_of_limits(Options& options, std::size_t count);
+// Each of `count` pipelines gets the same part of what all may use, which is what was `changed`
+// since the link began, else what the options say.
+void take_part_of_limits(Options& options, const RateChange& changed, std::size_t count);
+void remember(RateChange& changed, const RateChange& change);
 RateChange part_of(const RateChange& whole, std::size_t count);
 
 // Of the link, for what is published.

@@ -47,6 +47,9 @@ class Claim {
   const std::string& token() const { return token_; }
   std::int64_t lease_ms() const { return options_.delivery_lease_s * 1000; }
 
+  // Kills, on every master, what bears the link's name and is not this claim's: connections of
+  // predecessors, and those that pipelines of the link have left.
+  Task<Error> kill_others(TargetNodes& nodes);
   // After a FLUSHALL of our own.
   Task<Error> renew_after_flush();
   // Writes a record by hand, when nothing else of ours is under way.
@@ -71,7 +74,7 @@ class Claim {
   Task<Result<RespValue>> call_once(Bytes command);
   Task<Error> wait_for_lease();
   Task<Error> kill_predecessors();
-  Task<Error> kill_predecessors_at(Endpoint node);
+  Task<Error> kill_others_at(TargetNodes& nodes, Endpoint node);
   std::vector<std::string> predecessors_in(ByteView client_list) const;
   Task<Error> check_lease();
   Task<Error> renew_in_turn();
