@@ -28,7 +28,7 @@ Error judge_opening(const std::string& command, const RespValue& reply) {
 std::string current(const std::string& file, const std::string& at_start) {
   if (file.empty()) return at_start;
   Result<std::string> secret = read_secret(file);
-  return secret ? std::move(*secret) : at_start;
+  return secret ? *secret : at_start;
 }
 
 // The answer of SENTINEL get-master-addr-by-name: [host, port], or nil for an unknown name.
@@ -56,7 +56,7 @@ HostPort reached_at(const EndOptions& options, const HostPort& named) {
   const auto mapped = options.address_map.find(text);
   if (mapped == options.address_map.end()) return named;
   Result<HostPort> address = parse_listen(mapped->second);
-  return address ? std::move(*address) : named;
+  return address ? *address : named;
 }
 
 }  // namespace

@@ -207,12 +207,11 @@ Task<Error> Pipeline::decode() {
       }
     } else if (auto* chunk = std::get_if<Intake::Chunk>(&*item)) {
       if (chunk->begins_file) error = begin_file();
-      if (error) {
+      const bool is_void = !in_snapshot_ && resume_;  // of a stream that will begin elsewhere
+      if (error || is_void) {
         // Told below.
       } else if (in_snapshot_) {
         error = co_await decode_snapshot(*chunk);
-      } else if (resume_) {
-        // Of a stream that will begin again elsewhere.
       } else if (is_limited()) {
         error = co_await decode_limited(*chunk);
       } else {

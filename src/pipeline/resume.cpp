@@ -64,7 +64,8 @@ void Pipeline::enter_history(const std::string& replid) {
 void Pipeline::tell_backlog() {
   const SourceHistory& source = observer_.history();
   if (!in_stream_ || source.backlog_bytes == 0) return;
-  if (readings_in_stream_ == 2 || ++readings_in_stream_ < 2) return;
+  if (readings_in_stream_ == 2) return;
+  if (++readings_in_stream_ < 2) return;
   const std::int64_t rate = observer_.write_rate_bytes_per_s();
   log_info("the source's backlog bridges an interruption of {}: backlog_bytes={} bytes_per_s={}",
            rate > 0 ? fmt::format("{} s", source.backlog_bytes / rate) : "any length while idle",

@@ -248,6 +248,7 @@ void ScanNode::begin_pass() {
   const bool streams = wants_streams_ && !wants_all_ && now >= streams_again_at_;
   if (!wants_all_ && !streams) return;
   std::vector<ScanPass::Database> databases;
+  databases.reserve(reading_.keys.size());
   for (const auto& [db, keys] : reading_.keys)
     databases.push_back({db, keys});
   // SCAN ... TYPE: Redis 6.0, every Valkey.

@@ -279,6 +279,7 @@ Task<Error> SeveralSources::report() {
 
 void SeveralSources::publish(TimePoint now) {
   std::vector<Status> all;
+  all.reserve(sources_.size());
   for (const auto& one : sources_)
     all.push_back(*one->board.read());
   const auto status = std::make_shared<Status>(sum_of(std::move(all)));

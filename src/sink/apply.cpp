@@ -395,7 +395,8 @@ void RedisSink::plan_copies(Plan& plan) {
       Bytes group(multi_wire);
       for (const Bytes& wire : wires)
         group += wire;
-      wires.assign(1, std::move(group.append(exec_wire)));
+      group += exec_wire;
+      wires.assign(1, std::move(group));
     }
     for (std::size_t i = 0; i < wires.size(); ++i) {
       Unit unit;

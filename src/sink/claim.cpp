@@ -288,7 +288,7 @@ Task<Error> Claim::write_text(std::string key, Bytes text) {
     if (reply && !reply->is_error()) co_return Error();
     const std::string what = reply ? reply->text : reply.error().what;
     if (elapsed_ms(begin, Clock::now()) > options_.target.reconnect_max_s * 1000)
-      co_return Error(Errc::unreachable, key + " cannot be written: " + what);
+      co_return Error(Errc::unreachable, fmt::format("{} cannot be written: {}", key, what));
     log_debug("{} cannot be written now: {}", key, what);
     co_await halt_.wait_for(backoff.next());
   }

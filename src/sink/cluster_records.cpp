@@ -189,7 +189,7 @@ void ClusterStream::append_record_command(Bytes& out, Slot slot, Offset end) con
   const Offset answered = slots_[slot].recorded;
   const Offset judged =
       events_.any_suspect() ? std::min(answered, clean_) : std::max(answered, clean_);
-  std::array<char, record_max_bytes> text;
+  std::array<char, record_max_bytes> text;  // NOLINT(cppcoreguidelines-pro-type-member-init)
   const auto last = fmt::format_to(text.data(), FMT_COMPILE("{} generation={} judged={} {}:{}"),
                                    slot_record_magic, record_.generation, std::min(judged, end),
                                    record_.replid, end);

@@ -48,7 +48,7 @@ std::optional<Record> RedisSink::remains() const {
 
 std::optional<Record> RedisSink::resumable() const {
   if (!claim_ || options_.restart) return std::nullopt;
-  const std::optional<Record> found = remains();
+  std::optional<Record> found = remains();
   if (!found || found->state != Record::State::complete) return std::nullopt;
   return found;
 }

@@ -8,7 +8,7 @@ namespace keyferry {
 struct RedisSink::Plan {
   std::shared_ptr<Cargo> cargo;
   Watermark::Ticket ticket = 0;
-  TimePoint received{};
+  TimePoint received;
   Offset end = 0;           // of the ticket
   std::uint64_t units = 0;  // planned since the last dispatch
 };

@@ -155,16 +155,17 @@ void RedisSink::adopt_map() {
     const auto& masters = nodes_.map().masters();
     const bool serves = std::find(masters.begin(), masters.end(), it->first) != masters.end();
     bool is_empty = true;
-    for (int i = 0; i < options_.target_lanes_per_node; ++i) {
-      is_empty = is_empty && lanes_[static_cast<std::size_t>(it->second + i)]->is_empty();
-    }
+    const auto first = static_cast<std::size_t>(it->second);
+    const std::size_t end = first + static_cast<std::size_t>(options_.target_lanes_per_node);
+    for (std::size_t lane = first; lane < end; ++lane)
+      is_empty = is_empty && lanes_[lane]->is_empty();
     if (serves || !is_empty) {
       ++it;
       continue;
     }
     log_info("target node serves no slots any more: node={}", to_string(it->first));
-    for (int i = 0; i < options_.target_lanes_per_node; ++i)
-      lanes_[static_cast<std::size_t>(it->second + i)]->stop();
+    for (std::size_t lane = first; lane < end; ++lane)
+      lanes_[lane]->stop();
     it = first_lane_.erase(it);
   }
 }
@@ -354,8 +355,8 @@ void RedisSink::flush_loading(std::uint16_t lane) {
 }
 
 void RedisSink::flush_keys() {
-  for (std::uint16_t lane = 0; lane < loading_.size(); ++lane)
-    flush_loading(lane);
+  for (std::size_t lane = 0; lane < loading_.size(); ++lane)
+    flush_loading(static_cast<std::uint16_t>(lane));
 }
 
 std::uint64_t RedisSink::reconnects() const {

@@ -154,6 +154,7 @@ Task<Result<ScratchRun::Effects>> ScratchRun::play(const ScratchCommand& command
 Bytes ScratchRun::transaction(const ScratchCommand& command, const std::vector<Copy>& copies,
                               Slot slot, std::size_t& inside) const {
   std::vector<std::string> names;
+  names.reserve(copies.size());
   for (std::size_t i = 0; i < copies.size(); ++i)
     names.push_back(node_record_key(link_, slot) + ":x" + std::to_string(i));
   Bytes wire = make_command({"MULTI"});

@@ -26,7 +26,7 @@ class RateLimit {
 
   std::int64_t per_second_;
   double balance_ = 0;  // below 0: overspent; at most a tenth of a second's share
-  TimePoint at_{};
+  TimePoint at_;
 };
 
 }  // namespace keyferry

@@ -36,8 +36,8 @@ class Watermark {
 
  private:
   struct Stretch {
-    Offset end;
-    std::uint64_t pending;
+    Offset end = 0;
+    std::uint64_t pending = 0;
     TimePoint received;
   };
   Stretch& stretch_of(Ticket ticket);

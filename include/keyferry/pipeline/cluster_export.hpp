@@ -125,8 +125,8 @@ class ClusterExport {
   bool reached_goal_ = false;
   Error result_;
   std::string last_error_;
-  TimePoint began_{};
-  TimePoint logged_at_{};
+  TimePoint began_;
+  TimePoint logged_at_;
 };
 
 }  // namespace keyferry

@@ -126,7 +126,7 @@ class ClusterLink {
   const Options& options_;
   StatusBoard& board_;
   SourceCluster source_;
-  TimePoint adopted_at_{};  // when the view was read that the shards are of
+  TimePoint adopted_at_;  // when the view was read that the shards are of
   TargetNodes target_;
   std::unique_ptr<Claim> claim_;  // exactly once only: on the link as a whole, and its table
   ShardTable table_;
@@ -153,8 +153,8 @@ class ClusterLink {
   bool reached_goal_ = false;
   Error result_;
   std::string last_error_;
-  TimePoint began_{};
-  TimePoint logged_at_{};
+  TimePoint began_;
+  TimePoint logged_at_;
 };
 
 }  // namespace keyferry

@@ -133,8 +133,8 @@ class Export {
   std::uint64_t keys_before_ = 0;
   std::uint64_t foreign_keys_ = 0;
   bool in_stray_ = false;  // the parts that come are of a key that is not the shard's
-  TimePoint snapshot_began_{};
-  TimePoint oldest_unwritten_{};
+  TimePoint snapshot_began_;
+  TimePoint oldest_unwritten_;
 
   bool in_snapshot_ = false;
   bool in_stream_ = false;
@@ -148,9 +148,9 @@ class Export {
   bool has_left_out_ = false;
   Error result_;
 
-  TimePoint began_{};
+  TimePoint began_;
   Throughput throughput_;
-  TimePoint logged_at_{};
+  TimePoint logged_at_;
   bool has_logged_ = false;
 };
 

@@ -81,7 +81,7 @@ class Handover {
   std::vector<std::unique_ptr<SourceFence>> heirs_;   // those that could be reached
   std::vector<Offset> reached_;                       // of each source
   std::unique_ptr<KeySample> sample_;
-  TimePoint paused_at_{};
+  TimePoint paused_at_;
 };
 
 }  // namespace keyferry

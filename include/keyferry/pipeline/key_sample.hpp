@@ -49,7 +49,7 @@ class KeySample {
   const TargetNodes& target_;
   std::vector<std::unique_ptr<Connection>> sources_;
   std::map<Endpoint, std::unique_ptr<Connection>> targets_;
-  TimePoint until_{};
+  TimePoint until_;
   std::uint64_t compared_ = 0;
 };
 

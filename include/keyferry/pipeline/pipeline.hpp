@@ -196,7 +196,7 @@ class Pipeline {
   std::int32_t stream_db_ = 0;   // selected when the stream begins
   std::uint64_t keys_total_ = 0;
   std::uint64_t keys_before_ = 0;  // sink keys when this snapshot began
-  TimePoint snapshot_began_{};
+  TimePoint snapshot_began_;
 
   ShardSlots entered_;                   // of the snapshot: others' writes to them are done
   std::map<Bytes, ShardSlots> imports_;  // of whole slots, under way
@@ -241,10 +241,10 @@ class Pipeline {
   std::optional<TimePoint> low_lag_since_;
 
   std::optional<std::int64_t> clock_skew_ms_;
-  TimePoint began_{};
+  TimePoint began_;
   LatencyHistogram latency_;
   Throughput throughput_;
-  TimePoint logged_at_{};
+  TimePoint logged_at_;
   bool has_logged_ = false;
 };
 

@@ -104,8 +104,8 @@ class ScanLink {
   TargetSweep sweep_;
   std::vector<Moved> moved_;
   bool refresh_wanted_ = false;
-  TimePoint refreshed_{};
-  TimePoint reconciled_{};
+  TimePoint refreshed_;
+  TimePoint reconciled_;
 
   Offset position_ = 0;
   bool opened_ = false;
@@ -124,12 +124,12 @@ class ScanLink {
   // Behind the last change that a probe's event, or quiet, vouches for; 0: not asked yet.
   Offset confirmed_ = 0;
   std::uint64_t events_seen_ = 0;
-  TimePoint quiet_since_{};
+  TimePoint quiet_since_;
   bool functions_wanted_ = true;
-  TimePoint healthy_{};  // when every node could last be looked at
-  TimePoint began_{};
+  TimePoint healthy_;  // when every node could last be looked at
+  TimePoint began_;
   Throughput throughput_;
-  TimePoint logged_at_{};
+  TimePoint logged_at_;
 };
 
 }  // namespace keyferry

@@ -187,15 +187,15 @@ class ScanNode {
   bool lost_events_ = false;  // received, and there was no room for them
   bool new_functions_ = false;
   std::uint64_t passes_ = 0;
-  TimePoint pass_began_{};
-  TimePoint streams_again_at_{};
+  TimePoint pass_began_;
+  TimePoint streams_again_at_;
 
   std::string probe_key_;
   bool probe_heard_ = false;
   bool flags_hidden_ = false;  // CONFIG GET is not allowed
   std::string flags_before_;   // notify-keyspace-events, had we to change it
   std::string flags_set_;
-  TimePoint flags_checked_{};
+  TimePoint flags_checked_;
 
   Bytes spill_;  // not written yet
   bool spill_writing_ = false;
@@ -208,7 +208,7 @@ class ScanNode {
   std::uint64_t paid_bytes_ = 0;  // of what was read
   std::uint64_t events_ = 0;
   std::uint64_t reconnects_ = 0;
-  TimePoint healthy_{};
+  TimePoint healthy_;
   std::string last_error_;
 };
 

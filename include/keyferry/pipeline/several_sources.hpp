@@ -89,8 +89,8 @@ class SeveralSources {
   bool finished_ = false;
   bool reached_goal_ = false;
   Error result_;
-  TimePoint began_{};
-  TimePoint logged_at_{};
+  TimePoint began_;
+  TimePoint logged_at_;
 };
 
 }  // namespace keyferry

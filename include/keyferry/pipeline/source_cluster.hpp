@@ -55,7 +55,7 @@ class SourceCluster {
   TargetNodes nodes_;  // of either kind: they keep connections, and take turns
   TargetNodes readers_;
   ClusterView view_;
-  TimePoint viewed_at_{};
+  TimePoint viewed_at_;
 };
 
 }  // namespace keyferry

@@ -26,7 +26,7 @@ class Throughput {
   double commands_per_s() const { return commands_per_s_; }
 
  private:
-  TimePoint since_{};
+  TimePoint since_;
   std::uint64_t commands_ = 0;
   std::uint64_t bytes_ = 0;
   double commands_per_s_ = 0;

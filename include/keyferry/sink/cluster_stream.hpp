@@ -137,7 +137,7 @@ class ClusterStream {
     std::optional<std::uint32_t> blamed;
     Backoff backoff{Millis(20), Millis(1000)};
     std::optional<TimePoint> refused_since;  // nothing has been accepted since then
-    TimePoint not_before{};
+    TimePoint not_before;
     std::optional<std::uint16_t> ask;  // lane that its next unit goes to, once
     std::uint16_t from = 0;            // lane that refused
     bool was_run = false;              // it refused several units at once

@@ -86,7 +86,7 @@ struct Cargo {
 struct LaneBatch {
   std::shared_ptr<const Cargo> cargo;
   Watermark::Ticket ticket = 0;
-  TimePoint received{};
+  TimePoint received;
   std::vector<Unit> units;
 };
 
@@ -95,7 +95,7 @@ struct HeldUnit {
   Unit unit;
   std::shared_ptr<const Cargo> cargo;
   Watermark::Ticket ticket = 0;
-  TimePoint received{};
+  TimePoint received;
 };
 
 class Lane;
@@ -218,7 +218,7 @@ class Lane {
   ReplyScanner scanner_;
   std::uint32_t unit_replies_ = 0;
   std::string unit_error_;
-  TimePoint progress_{};
+  TimePoint progress_;
   LaneStats stats_;
 };
 

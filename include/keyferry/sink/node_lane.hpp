@@ -138,7 +138,7 @@ class NodeLane {
   ReplyScanner scanner_;
   std::string queue_error_;              // of the transaction being answered
   std::optional<std::uint32_t> blamed_;  // the unit it was for
-  TimePoint progress_{};
+  TimePoint progress_;
   LaneStats stats_;
 };
 

@@ -225,9 +225,9 @@ class RedisSink {
     std::optional<Endpoint> at;  // where to send the first unit next; nullopt = the map's owner
     bool asking = false;
     int accepted_in_row = 0;
-    TimePoint not_before{};
+    TimePoint not_before;
     Backoff backoff{Millis(20), Millis(1000)};
-    TimePoint since{};
+    TimePoint since;
   };
 
   // planning one batch (apply.cpp)

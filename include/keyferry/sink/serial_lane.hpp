@@ -114,7 +114,7 @@ class SerialLane {
     std::uint64_t queued = 0;        // replies to commands between MULTI and EXEC
     std::string error;               // the first of them that was an error
     std::optional<Cursor> refused;   // and whose it was
-    TimePoint exec_at{};
+    TimePoint exec_at;
   };
   // guard: of a check of the ring. take_back: the last reply to what was sent.
   enum class Expect : std::uint8_t { ok, fence, guard, queued, exec, take_back, bare };
@@ -197,7 +197,7 @@ class SerialLane {
   std::string refusal_;
   std::optional<Cursor> refused_at_;
   bool relief_wanted_ = false;
-  TimePoint not_before_{};
+  TimePoint not_before_;
   Backoff backoff_{Millis(20), Millis(1000)};
 
   std::optional<Record> record_;  // offset: of the last verdict; judged, db: what may be written
@@ -214,8 +214,8 @@ class SerialLane {
   bool select_seen_ = false;  // the element for the SELECT in front of the next unit
   std::uint64_t transaction_max_units_;
   std::int64_t fastest_exec_us_ = 0;  // about one round trip
-  TimePoint verdict_at_{};            // the last one
-  TimePoint progress_{};
+  TimePoint verdict_at_;              // the last one
+  TimePoint progress_;
   LaneStats stats_;
 };
 

@@ -30,7 +30,7 @@ struct PsyncState {
   std::uint64_t reconnects = 0;
   std::uint64_t source_bytes = 0;  // everything ever read
   std::string last_error;
-  TimePoint last_read{};
+  TimePoint last_read;
 
   // Offset of the last stream byte received; nullopt while it is unknown where the snapshot ends.
   std::optional<Offset> received_offset() const;

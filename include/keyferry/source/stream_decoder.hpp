@@ -67,7 +67,7 @@ class StreamDecoder {
   Offset offset_ = 0;
   std::int32_t db_ = 0;
   StreamPoint effects_;
-  TimePoint received_{};
+  TimePoint received_;
 
   std::unique_ptr<Batch> batch_;
   std::size_t likely_commands_ = 0;  // in the next batch: as many as in the last one

@@ -24,7 +24,7 @@ struct Doubt {
   Bytes key;
   Reading source;  // when they were last looked at
   Reading target;
-  TimePoint source_at{};
+  TimePoint source_at;
   KeyFinding finding = KeyFinding::unknown;
   int strikes = 0;
   int changes = 0;        // looks that told nothing, in a row

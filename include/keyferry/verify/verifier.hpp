@@ -105,7 +105,7 @@ class Verifier {
   bool stopping_ = false;
   Error failure_;
   VerifySummary summary_;
-  TimePoint began_{};
+  TimePoint began_;
 };
 
 }  // namespace keyferry
