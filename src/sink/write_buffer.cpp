@@ -27,7 +27,9 @@ bool WriteBuffer::is_full() const {
 }
 
 void WriteBuffer::add(ByteView bytes, const std::shared_ptr<const Cargo>& cargo) {
+  const std::size_t copied = scratch_used_;
   add(bytes);
+  if (scratch_used_ > copied) return;
   if (cargos_.empty() || cargos_.back() != cargo) cargos_.push_back(cargo);
 }
 
