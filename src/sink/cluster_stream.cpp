@@ -172,8 +172,8 @@ bool ClusterStream::has(const Unit& unit, bool& doubtful) const {
 void ClusterStream::submit(LaneBatch batch) {
   slots_.push(
       std::move(batch),
-      [this](std::uint16_t lane, Slot slot, std::uint64_t at) {
-        lanes_[lane]->send_loose(slot, at);
+      [this](std::uint16_t lane, Slot slot, const Link& link) {
+        lanes_[lane]->send_loose(slot, link);
       },
       [this](Slot slot) { wake(slot); });
   for (const auto& lane : lanes_)
@@ -214,12 +214,12 @@ bool ClusterStream::is_asking(Slot slot) {
 void ClusterStream::wake(Slot slot) {
   SlotState& state = slots_[slot];
   const bool may_send = state.waiting() > 0 && state.step == SlotState::Step::open &&
-                        !state.is_moving && state.transaction == 0;
+                        !state.is_moving && !state.in_transaction;
   if (!may_send) return;
   NodeLane& lane = *lanes_[lane_of(slot)];
   if (state.need_record > 0 || state.cautious > 0) {
-    if (state.handed_out > 0 || slots_.loose(slot) > 0 || std::exchange(state.is_listed, true))
-      return;
+    if (state.handed_out > 0 || slots_.has_loose(slot) || state.is_listed) return;
+    state.is_listed = true;
     lane.list(slot);
     lane.wake();
     return;
@@ -321,7 +321,7 @@ void ClusterStream::act_on(Slot slot) {
     state.cautious = cautious_units;
     // Of a run it may be any command that is to go there; alone, each gets an answer of its own. In
     // a transaction the other side finds out by itself: the record counts as a second key there.
-    if (!trouble.was_run || slots_.unit(state.at(0)).needs_record) troubles_[slot].ask = lane;
+    if (!trouble.was_run || state.link(0).needs_record) troubles_[slot].ask = lane;
     reopen(slot);
     return;
   }

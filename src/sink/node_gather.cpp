@@ -26,10 +26,10 @@ void NodeLane::gather() {
     const Slot slot = ready_.front();
     ready_.pop_front();
     SlotTable& slots = stream_.slots();
-    if (ready_.size() > 3) slots.expect(ready_[3]);
-    if (ready_.size() > 2) slots.expect_chain(ready_[2]);
-    if (ready_.size() > 1) slots.expect_units(ready_[1]);
-    if (!ready_.empty()) slots.expect_wires(ready_.front());
+    if (ready_.size() > 5) slots.expect(ready_[5]);
+    if (ready_.size() > 3) slots.expect_chain(ready_[3]);
+    if (ready_.size() > 1) slots.expect_wires(ready_[1]);
+    if (ready_.size() > 1) __builtin_prefetch(&slot_tag(ready_[1]));
     gather_slot(slot);
   }
   while (!bare_.empty() && has_room()) {
@@ -40,7 +40,7 @@ void NodeLane::gather() {
       const SlotState& state = stream_.slots()[bare.slot];
       if (state.epoch != bare.epoch || state.step != SlotState::Step::open) continue;
     }
-    gather_bare(bare.slot, bare.at, is_loose);
+    gather_bare(bare.slot, bare.link, is_loose);
   }
 }
 
@@ -55,9 +55,9 @@ void NodeLane::gather_slot(Slot slot) {
   if (stream_.lane_of(slot) != index_) return;  // it has moved and is listed there
   state.is_listed = false;
   if (state.step != SlotState::Step::open || state.handed_out > 0 || state.waiting() == 0 ||
-      slots.loose(slot) > 0)
+      slots.has_loose(slot))
     return;
-  const bool is_careful = state.cautious > 0 && !slots.unit(state.at(0)).needs_record;
+  const bool is_careful = state.cautious > 0 && !state.link(0).needs_record;
   if (state.need_record == 0 || is_careful) {
     gather_bare(slot, slots.hand_out(slot), false);
   } else {
@@ -86,20 +86,20 @@ void NodeLane::begin_shipment(Shipment& shipment, std::int32_t db) {
   ++shipment.prologue;
 }
 
-void NodeLane::gather_bare(Slot slot, std::uint64_t at, bool is_loose) {
+void NodeLane::gather_bare(Slot slot, const Link& link, bool is_loose) {
   SlotTable& slots = stream_.slots();
-  const Unit& unit = slots.unit(at);
   Shipment shipment;
-  shipment.at = at;
+  shipment.at = link.at;
   shipment.slot = slot;
   shipment.is_loose = is_loose;
+  shipment.is_plain = link.is_plain;
   shipment.asking = !is_loose && stream_.is_asking(slot);
-  shipment.bytes = static_cast<std::uint32_t>(unit.wire.size());
-  begin_shipment(shipment, unit.db);
-  writing_.add(unit.wire, slots.cargo(at));
+  shipment.bytes = link.bytes;
+  begin_shipment(shipment, slots.db(link));
+  writing_.add(ByteView(link.wire, link.bytes), slots.cargo(link.at));
   in_flight_bytes_ += shipment.bytes;
   if (!is_loose) ++slots[slot].in_flight;
-  in_flight_.push_back(shipment);
+  append(in_flight_, shipment);
 }
 
 void NodeLane::gather_transaction(Slot slot, SlotState& state) {
@@ -120,26 +120,26 @@ void NodeLane::gather_transaction(Slot slot, SlotState& state) {
   };
   bool joins = false;
   while (state.waiting() > 0) {
-    const Unit& unit = slots.unit(state.at(state.handed_out));
     const bool is_full = shipment.bytes >= transaction_max_bytes || state.cautious > 0;
     if (shipment.units > 0 && is_full && !joins) break;
-    const std::uint64_t at = slots.hand_out(slot);
-    enter(unit.db);
-    writing_.add(unit.wire, slots.cargo(at));
+    const Link& link = slots.hand_out(slot);
+    enter(slots.db(link));
+    writing_.add(ByteView(link.wire, link.bytes), slots.cargo(link.at));
     ++shipment.units;
-    shipment.bytes += static_cast<std::uint32_t>(unit.wire.size());
-    joins = unit.joins_next;
-    state.transaction_end = unit.end;
+    shipment.bytes += link.bytes;
+    joins = link.joins_next;
+    state.transaction_end = link.end;
   }
   enter(0);  // where the records are
   record_.clear();
   stream_.append_record_command(record_, slot, state.transaction_end);
   record_ += exec_wire;
   writing_.add_copy(record_);
-  state.in_flight = state.transaction = shipment.units;
+  state.in_flight = shipment.units;
+  state.in_transaction = true;
   in_flight_bytes_ += shipment.bytes;
   ++transactions_;
-  in_flight_.push_back(shipment);
+  append(in_flight_, shipment);
 }
 
 }  // namespace keyferry

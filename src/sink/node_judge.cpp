@@ -51,7 +51,7 @@ void NodeLane::blame(const Shipment& shipment) {
   std::uint32_t at = 0;
   std::int32_t db = 0;
   for (std::uint32_t i = 0; i < shipment.units && at < command; ++i) {
-    const std::int32_t wanted = slots.unit(state.at(i)).db;
+    const std::int32_t wanted = slots.db(state.link(i));
     at += wanted == db ? 1 : 2;
     db = wanted;
     if (at == command) blamed_ = i;
@@ -63,9 +63,9 @@ Error NodeLane::on_loose() {
   in_flight_.pop_front();
   in_flight_bytes_ -= shipment.bytes;
   SlotTable& slots = stream_.slots();
-  note_done(slots.unit(shipment.at), shipment.at);
-  slots.answer_loose(shipment.slot, shipment.at);
-  if (slots.loose(shipment.slot) == 0) stream_.settle_loose(shipment.slot);
+  note_done(shipment.at, shipment.is_plain);
+  slots.answer_loose(index_, shipment.at, shipment.bytes, shipment.is_plain);
+  if (slots.is_held(shipment.slot) && !slots.has_loose(shipment.slot)) stream_.wake(shipment.slot);
   return Error();
 }
 
@@ -102,9 +102,8 @@ Error NodeLane::on_element() {
   const std::string& error = scanner_.error();
   if (take_select(state))
     return error.empty() ? Error() : Error(Errc::data_refused, "SELECT in a transaction: " + error);
-  if (state.transaction == 0)
+  if (state.in_flight == 0)
     return error.empty() ? Error() : Error(Errc::data_refused, "the slot's record: " + error);
-  --state.transaction;
   --state.in_flight;
   const Judged judged = judge_unit(front.slot, error, true);
   return judged == Judged::ends_link ? Error(Errc::cancelled, "refused") : Error();
@@ -112,7 +111,7 @@ Error NodeLane::on_element() {
 
 // Whether the element is the answer to a SELECT of ours.
 bool NodeLane::take_select(const SlotState& state) {
-  const std::int32_t db = state.transaction == 0 ? 0 : stream_.slots().unit(state.at(0)).db;
+  const std::int32_t db = state.in_flight == 0 ? 0 : stream_.slots().db(state.link(0));
   return std::exchange(answered_db_, db) != db;
 }
 
@@ -121,10 +120,10 @@ Error NodeLane::on_exec() {
   in_flight_.pop_front();
   in_flight_bytes_ -= shipment.bytes;
   --transactions_;
-  if (in_flight_.size() > 2) stream_.slots().expect(in_flight_[2].slot);
+  if (in_flight_.size() > 3) stream_.slots().expect(in_flight_[3].slot);
   if (in_flight_.size() > 1) stream_.slots().expect_chain(in_flight_[1].slot);
-  if (!in_flight_.empty()) stream_.slots().expect_units(in_flight_.front().slot);
   SlotState& state = stream_.slots()[shipment.slot];
+  state.in_transaction = false;
   std::string error = std::exchange(queue_error_, std::string());
   const auto blamed = std::exchange(blamed_, std::nullopt);
   if (scanner_.is_null()) return Error(Errc::unreachable, "EXEC did nothing");
@@ -134,14 +133,16 @@ Error NodeLane::on_exec() {
     return Error();
   }
   if (error.empty()) error = scanner_.error();
-  state.in_flight = state.transaction = 0;
+  state.in_flight = 0;
   stream_.refuse(*this, shipment.slot, error, blamed, shipment.units);
   return Error();
 }
 
 // Executed, without an error or with one that a suspect key explains.
-void NodeLane::note_done(const Unit& unit, std::uint64_t at) {
+void NodeLane::note_done(std::uint64_t at, bool is_plain) {
   SerialEvents& events = stream_.events();
+  if (is_plain && !events.any_suspect()) return;
+  const Unit& unit = stream_.slots().unit(at);
   if (scanner_.error().empty() && events.any_suspect()) events.inspect(unit, "");
   if (unit.sets_ttl &&
       (is_late(unit, stream_.slots().received(at), Clock::now()) || scanner_.lowest_integer() <= 0))
@@ -153,15 +154,15 @@ NodeLane::Judged NodeLane::judge_unit(Slot slot, const std::string& error, bool 
   SlotTable& slots = stream_.slots();
   SerialEvents& events = stream_.events();
   const std::uint64_t at = slots[slot].at(0);
-  const Unit& unit = slots.unit(at);
-  const bool is_final =
-      error.empty() || in_transaction || judge_reply(error).verdict == Verdict::refused;
-  if (!is_final) return Judged::refused;
-  if (error.empty() || events.inspect(unit, error)) {
-    note_done(unit, at);
+  const auto done = [&] {
+    note_done(at, slots[slot].link(0).is_plain);
     slots.answer(slot);
     return Judged::done;
-  }
+  };
+  if (error.empty()) return done();
+  if (!in_transaction && judge_reply(error).verdict != Verdict::refused) return Judged::refused;
+  const Unit& unit = slots.unit(at);
+  if (events.inspect(unit, error)) return done();
   if (!unit.needs_record && stream_.is_replayed(unit)) {
     events.doubtful(unit);
     slots.answer(slot);

@@ -129,17 +129,17 @@ void NodeLane::disconnect() {
   blamed_.reset();
   in_flight_bytes_ = transactions_ = 0;
   chain_loose(SlotSet().set());
-  const std::deque<Shipment> lost = std::exchange(in_flight_, {});
+  const Fifo<Shipment> lost = std::exchange(in_flight_, Fifo<Shipment>());
   if (!stream_.has_begun()) return;
   for (const Shipment& shipment : lost) {
     SlotState& state = stream_.slots()[shipment.slot];
     stats_.resent_units += shipment.units;
-    if (state.in_flight == 0) continue;
+    if (state.in_flight == 0 && !shipment.is_transaction) continue;
     if (shipment.is_transaction) state.in_doubt = true;
     for (std::uint32_t i = 0; i < state.in_flight; ++i)
       stream_.slots().unit(state.at(i)).was_sent = true;
     state.in_flight = 0;
-    state.transaction = 0;
+    state.in_transaction = false;
     stream_.lose(shipment.slot);
   }
 }
@@ -179,14 +179,14 @@ void NodeLane::chain_loose(const SlotSet& slots) {
   for (Bare& bare : bare_) {
     if (bare.epoch != loose_epoch || !slots[bare.slot]) continue;
     bare.epoch = stream_.slots()[bare.slot].epoch;
-    found[bare.slot].units.push_back(bare.at);
+    found[bare.slot].units.push_back(bare.link.at);
   }
   for (const auto& [slot, of_slot] : found)
     stream_.slots().chain_loose(slot, of_slot.units, of_slot.in_flight);
 }
 
-void NodeLane::send_bare(Slot slot, std::uint64_t at, std::uint32_t epoch) {
-  bare_.push_back({at, epoch, slot});
+void NodeLane::send_bare(Slot slot, const Link& link, std::uint32_t epoch) {
+  append(bare_, {link, epoch, slot});
 }
 
 void NodeLane::check_timeout(TimePoint now) {

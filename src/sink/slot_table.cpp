@@ -2,20 +2,34 @@
 
 namespace keyferry {
 
-void SlotTable::link(std::uint64_t at) {
-  const Unit& unit = this->unit(at);
+Link SlotTable::link_of(const Unit& unit, std::uint64_t at) {
+  Link link;
+  link.at = at;
+  link.wire = unit.wire.data();
+  link.end = unit.end;
+  link.bytes = static_cast<std::uint32_t>(unit.wire.size());
+  link.needs_record = unit.needs_record;
+  link.joins_next = unit.joins_next;
+  link.is_plain = unit.db == 0 && unit.commands == 1 && !unit.sets_ttl && !unit.is_copy;
+  return link;
+}
+
+void SlotTable::chain(const Unit& unit, std::uint64_t at) {
   SlotState& state = slots_[unit.slot];
-  state.chain.push_back(at);
+  state.chain.push_back(link_of(unit, at));
   if (unit.needs_record) ++state.need_record;
 }
 
 void SlotTable::chain_loose(Slot slot, std::span<const std::uint64_t> units,
                             std::uint32_t in_flight) {
   SlotState& state = slots_[slot];
-  KEYFERRY_ASSERT(units.size() == ways_[slot].loose && state.handed_out == 0);
-  ways_[slot].loose = 0;
-  ways_[slot].is_held = true;
-  state.chain.insert(state.chain.begin() + state.answered, units.begin(), units.end());
+  KEYFERRY_ASSERT(units.empty() != has_loose(slot) && state.handed_out == 0);
+  last_loose_[slot] = 0;
+  held_.set(slot);
+  std::vector<Link> links;
+  for (const std::uint64_t at : units)
+    links.push_back(link_of(unit(at), at));
+  state.chain.insert(state.chain.begin() + state.answered, links.begin(), links.end());
   state.handed_out = static_cast<std::uint32_t>(units.size());
   state.in_flight = in_flight;
 }
@@ -24,7 +38,7 @@ void SlotTable::release(Slot slot) {
   const SlotState& state = slots_[slot];
   if (state.size() == 0 && state.step == SlotState::Step::open && !state.is_moving &&
       state.cautious == 0)
-    ways_[slot].is_held = false;
+    held_.reset(slot);
 }
 
 HeldUnit SlotTable::held(std::uint64_t at) {
@@ -34,34 +48,38 @@ HeldUnit SlotTable::held(std::uint64_t at) {
 
 void SlotTable::expect_chain(Slot slot) const {
   const SlotState& state = slots_[slot];
-  __builtin_prefetch(state.chain.data() + state.answered);
+  for (std::size_t i = 0; i < std::min(state.size(), expected_max); i += 64 / sizeof(Link))
+    __builtin_prefetch(&state.link(i));
 }
 
-void SlotTable::expect_units(Slot slot) const {
-  const SlotState& state = slots_[slot];
-  for (std::size_t i = 0; i < std::min(state.size(), expected_max); ++i)
-    __builtin_prefetch(&unit(state.at(i)));
+// Where the next unit is chained.
+void SlotTable::expect_end(Slot slot) const {
+  const std::vector<Link>& chain = slots_[slot].chain;
+  __builtin_prefetch(chain.data() + chain.size(), 1);
 }
 
 void SlotTable::expect_wires(Slot slot) const {
   const SlotState& state = slots_[slot];
-  for (std::size_t i = 0; i < std::min(state.size(), expected_max); ++i)
-    __builtin_prefetch(unit(state.at(i)).wire.data());
+  for (std::size_t i = 0; i < std::min(state.size(), expected_max); ++i) {
+    const Link& link = state.link(i);
+    __builtin_prefetch(link.wire);
+    __builtin_prefetch(link.wire + link.bytes - 1);
+  }
 }
 
-std::uint64_t SlotTable::hand_out(Slot slot) {
+const Link& SlotTable::hand_out(Slot slot) {
   SlotState& state = slots_[slot];
   KEYFERRY_ASSERT(state.waiting() > 0);
-  const std::uint64_t at = state.at(state.handed_out++);
-  if (unit(at).needs_record) --state.need_record;
-  return at;
+  const Link& link = state.link(state.handed_out++);
+  if (link.needs_record) --state.need_record;
+  return link;
 }
 
 void SlotTable::take_back(Slot slot) {
   SlotState& state = slots_[slot];
   ++state.epoch;
   for (; state.handed_out > state.in_flight; --state.handed_out) {
-    if (unit(state.at(state.handed_out - 1)).needs_record) ++state.need_record;
+    if (state.link(state.handed_out - 1).needs_record) ++state.need_record;
   }
 }
 
@@ -70,7 +88,7 @@ void SlotTable::drop_first(SlotState& state) {
   constexpr std::size_t capacity_max = 4096;
   if (state.handed_out > 0) {
     --state.handed_out;
-  } else if (unit(state.at(0)).needs_record) {
+  } else if (state.link(0).needs_record) {
     --state.need_record;  // its answer was found in a record
   }
   ++state.answered;
@@ -86,22 +104,23 @@ void SlotTable::drop_first(SlotState& state) {
 
 void SlotTable::answer(Slot slot) {
   SlotState& state = slots_[slot];
-  const std::uint64_t at = state.at(0);
+  const Link done = state.link(0);
   drop_first(state);
-  count_answer(at);
+  count_answer(done.at, done.bytes, done.is_plain);
 }
 
-void SlotTable::answer_loose(Slot slot, std::uint64_t at) {
-  --ways_[slot].loose;
-  count_answer(at);
+void SlotTable::answer_loose(std::uint16_t lane, std::uint64_t at, std::uint32_t bytes,
+                             bool is_plain) {
+  if (lane >= answered_loose_.size()) answered_loose_.resize(lane + 1U);
+  answered_loose_[lane] = at;
+  count_answer(at, bytes, is_plain);
 }
 
-void SlotTable::count_answer(std::uint64_t at) {
+void SlotTable::count_answer(std::uint64_t at, std::uint32_t bytes, bool is_plain) {
   Entry& entry = entry_of(at);
-  const Unit& done = entry.batch.units[index_of(at)];
   ++entry.answered.units;
-  entry.answered.commands += done.commands;
-  entry.answered.bytes += done.wire.size();
+  entry.answered.commands += is_plain ? 1 : entry.batch.units[index_of(at)].commands;
+  entry.answered.bytes += bytes;
   leave(entry, at);
 }
 
@@ -112,7 +131,7 @@ void SlotTable::remove(Slot slot, std::size_t i) {
     drop_first(state);
   } else {
     KEYFERRY_ASSERT(i >= state.handed_out);
-    if (unit(at).needs_record) --state.need_record;
+    if (state.link(i).needs_record) --state.need_record;
     state.chain.erase(state.chain.begin() + static_cast<std::ptrdiff_t>(state.answered + i));
   }
   leave(entry_of(at), at);
@@ -136,10 +155,8 @@ void SlotTable::clear() {
     state = SlotState();
     state.epoch = epoch;
   }
-  for (Way& way : ways_) {
-    way.loose = 0;
-    way.is_held = false;
-  }
+  held_.reset();
+  last_loose_.assign(slot_count, 0);
 }
 
 }  // namespace keyferry

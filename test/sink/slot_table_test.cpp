@@ -30,14 +30,15 @@ void push(SlotTable& table, LaneBatch batch) {
   for (const Unit& unit : batch.units)
     table.hold(unit.slot);
   table.push(
-      std::move(batch), [](std::uint16_t, Slot, std::uint64_t) { FAIL(); }, [](Slot) {});
+      std::move(batch), [](std::uint16_t, Slot, const Link&) { FAIL(); }, [](Slot) {});
 }
 
 // As they come; what is loose is appended to its slot's units in `loose`.
 void push(SlotTable& table, LaneBatch batch, std::map<Slot, std::vector<std::uint64_t>>& loose) {
   table.push(
       std::move(batch),
-      [&](std::uint16_t, Slot slot, std::uint64_t at) { loose[slot].push_back(at); }, [](Slot) {});
+      [&](std::uint16_t, Slot slot, const Link& link) { loose[slot].push_back(link.at); },
+      [](Slot) {});
 }
 
 std::uint64_t told(SlotTable& table) {
@@ -52,10 +53,10 @@ TEST(SlotTable, KeepsTheOrderOfEachSlotOverBatches) {
   push(table, batch_of({unit_of(1, 40)}));
 
   EXPECT_EQ(table[1].waiting(), 3U);
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 10);
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 30);
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 40);
-  EXPECT_EQ(table.unit(table.hand_out(2)).end, 20);
+  EXPECT_EQ(table.hand_out(1).end, 10);
+  EXPECT_EQ(table.hand_out(1).end, 30);
+  EXPECT_EQ(table.hand_out(1).end, 40);
+  EXPECT_EQ(table.hand_out(2).end, 20);
   EXPECT_EQ(table[1].waiting(), 0U);
 }
 
@@ -84,7 +85,7 @@ TEST(SlotTable, TakesBackOnlyWhatIsNotInFlight) {
 
   EXPECT_NE(table[1].epoch, epoch) << "what was handed out is void";
   EXPECT_EQ(table[1].handed_out, 1U);
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 20);
+  EXPECT_EQ(table.hand_out(1).end, 20);
 }
 
 TEST(SlotTable, TellsOfAnsweredUnitsOnce) {
@@ -109,7 +110,7 @@ TEST(SlotTable, LetsGoOfABatchThatIsDoneBehindOneThatIsNot) {
 
   EXPECT_EQ(told(table), 1U);
   EXPECT_TRUE(cargo.expired());
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 10);
+  EXPECT_EQ(table.hand_out(1).end, 10);
 }
 
 TEST(SlotTable, ARemovedUnitIsNotAnswered) {
@@ -119,8 +120,8 @@ TEST(SlotTable, ARemovedUnitIsNotAnswered) {
 
   EXPECT_EQ(told(table), 0U);
   EXPECT_EQ(table[1].need_record, 0U);
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 10);
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 30);
+  EXPECT_EQ(table.hand_out(1).end, 10);
+  EXPECT_EQ(table.hand_out(1).end, 30);
 }
 
 TEST(SlotTable, AUnitFoundInARecordNeedNotBeHandedOut) {
@@ -130,18 +131,54 @@ TEST(SlotTable, AUnitFoundInARecordNeedNotBeHandedOut) {
 
   EXPECT_EQ(table[1].waiting(), 1U);
   EXPECT_EQ(table[1].need_record, 0U);
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 20);
+  EXPECT_EQ(table.hand_out(1).end, 20);
+}
+
+TEST(SlotTable, TellsOfEachSlotWhetherItsLooseOnesAreDone) {
+  SlotTable table;
+  table.lane(3) = 1;
+  std::map<Slot, std::vector<std::uint64_t>> loose;
+  push(table, batch_of({unit_of(1, 10), unit_of(2, 20), unit_of(3, 30), unit_of(1, 40)}), loose);
+
+  table.answer_loose(0, loose[1][0], 1, true);
+  table.answer_loose(0, loose[2][0], 1, true);
+  EXPECT_TRUE(table.has_loose(1));
+  EXPECT_FALSE(table.has_loose(2));
+  EXPECT_TRUE(table.has_loose(3)) << "of another lane";
+  table.answer_loose(0, loose[1][1], 1, true);
+  EXPECT_FALSE(table.has_loose(1));
+
+  push(table, batch_of({unit_of(1, 50)}), loose);
+  EXPECT_TRUE(table.has_loose(1));
+}
+
+TEST(SlotTable, CountsTheCommandsAndBytesOfWhatWasAnswered) {
+  SlotTable table;
+  std::map<Slot, std::vector<std::uint64_t>> loose;
+  Unit piece = unit_of(2, 20);
+  piece.commands = 0;  // the command counts with its last piece
+  piece.wire = "xyz";
+  push(table, batch_of({unit_of(1, 10, true), piece}), loose);
+  table.hand_out(1);
+  table.answer(1);
+  table.answer_loose(0, loose[2][0], 3, false);
+
+  table.take_answered([](const LaneBatch&, const Answered& answered) {
+    EXPECT_EQ(answered.units, 2U);
+    EXPECT_EQ(answered.commands, 1U);
+    EXPECT_EQ(answered.bytes, 4U);
+  });
 }
 
 TEST(SlotTable, ChainsFromTheFirstThatNeedsARecordUntilAllAreDone) {
   SlotTable table;
   std::map<Slot, std::vector<std::uint64_t>> loose;
   push(table, batch_of({unit_of(1, 10), unit_of(1, 20, true), unit_of(1, 30)}), loose);
-  EXPECT_EQ(table.loose(1), 1U);
+  EXPECT_TRUE(table.has_loose(1));
   EXPECT_EQ(table[1].waiting(), 2U);
 
-  table.answer_loose(1, loose[1].at(0));
-  EXPECT_EQ(table.loose(1), 0U);
+  table.answer_loose(0, loose[1].at(0), 1, true);
+  EXPECT_FALSE(table.has_loose(1));
   table.hand_out(1);
   table.hand_out(1);
   table.answer(1);
@@ -150,7 +187,7 @@ TEST(SlotTable, ChainsFromTheFirstThatNeedsARecordUntilAllAreDone) {
   table.answer(1);
   table.release(1);
   push(table, batch_of({unit_of(1, 40)}), loose);
-  EXPECT_EQ(table.loose(1), 1U);
+  EXPECT_TRUE(table.has_loose(1));
   EXPECT_EQ(told(table), 3U);
 }
 
@@ -162,14 +199,14 @@ TEST(SlotTable, TroubleChainsWhatIsLooseInFrontOfTheRest) {
 
   table.chain_loose(1, loose[1], 1);
 
-  EXPECT_EQ(table.loose(1), 0U);
-  EXPECT_EQ(table.loose(2), 1U);
+  EXPECT_FALSE(table.has_loose(1));
+  EXPECT_TRUE(table.has_loose(2));
   EXPECT_EQ(table[1].in_flight, 1U);
   EXPECT_EQ(table.unit(table[1].at(0)).end, 10);
   table.take_back(1);
   EXPECT_EQ(table[1].handed_out, 1U);
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 20);
-  EXPECT_EQ(table.unit(table.hand_out(1)).end, 30);
+  EXPECT_EQ(table.hand_out(1).end, 20);
+  EXPECT_EQ(table.hand_out(1).end, 30);
 }
 
 // Whatever is handed out, taken back and answered: each slot's units are answered once, in order.
@@ -180,6 +217,8 @@ TEST(SlotTableProperty, AnswersEachUnitOnceInOrder) {
   SlotTable table;
   std::map<Slot, Offset> last;
   std::map<Slot, std::vector<std::uint64_t>> loose;
+  for (Slot slot = 0; slot < 5; ++slot)
+    table.lane(slot) = slot;  // a lane answers in its order
   Offset end = 0;
   std::uint64_t pushed = 0;
   std::uint64_t answered = 0;
@@ -215,7 +254,7 @@ TEST(SlotTableProperty, AnswersEachUnitOnceInOrder) {
         }
         ASSERT_GT(table.unit(of_slot.front()).end, last[slot]);
         last[slot] = table.unit(of_slot.front()).end;
-        table.answer_loose(slot, of_slot.front());
+        table.answer_loose(slot, of_slot.front(), 1, true);
         of_slot.erase(of_slot.begin());
         break;
       }

@@ -111,10 +111,6 @@ class ClusterStream {
   void accepted(Slot slot, bool by_asking);
   // The slot's record in the target says so.
   void note_recorded(Slot slot, Offset end);
-  // The last loose unit of the slot is done.
-  void settle_loose(Slot slot) {
-    if (slots_.is_held(slot)) wake(slot);
-  }
   // A reply behind a refusal has come.
   void collect(Slot slot);
   // Nothing of the slot is in flight any more; its connection was lost.

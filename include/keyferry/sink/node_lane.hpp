@@ -5,6 +5,8 @@
 // Pipeline thread only.
 #pragma once
 
+#include <boost/circular_buffer.hpp>
+
 #include "keyferry/checkpoint/slot_record.hpp"
 #include "keyferry/sink/serial_lane.hpp"
 #include "keyferry/sink/slot_table.hpp"
@@ -26,13 +28,13 @@ class NodeLane {
   void discard();
 
   // A loose unit of the table: written behind what came before, as it is.
-  void send_loose(Slot slot, std::uint64_t at) { bare_.push_back({at, loose_epoch, slot}); }
+  void send_loose(Slot slot, const Link& link) { append(bare_, {link, loose_epoch, slot}); }
   // The loose units of these slots that came to this lane are put into the slots' chains.
   void chain_loose(const SlotSet& slots);
   // A unit that may be repeated, handed out by the table.
-  void send_bare(Slot slot, std::uint64_t at, std::uint32_t epoch);
+  void send_bare(Slot slot, const Link& link, std::uint32_t epoch);
   // The slot has something that goes alone.
-  void list(Slot slot) { ready_.push_back(slot); }
+  void list(Slot slot) { append(ready_, slot); }
   void wake() { wake_.notify(); }
   void check_timeout(TimePoint now);
 
@@ -58,10 +60,19 @@ class NodeLane {
   std::size_t record_shift = 0;
 
  private:
+  // In one piece that is used again and again: no memory is allocated for each few of them.
+  template <class T>
+  using Fifo = boost::circular_buffer<T>;
+  template <class T>
+  static void append(Fifo<T>& fifo, const T& value) {
+    if (fifo.full()) fifo.set_capacity(std::max(fifo_least, 2 * fifo.capacity()));
+    fifo.push_back(value);
+  }
+  static constexpr std::size_t fifo_least = 64;
   // Of no slot's units: none of the chained kind has it.
   static constexpr std::uint32_t loose_epoch = ~std::uint32_t{0};
   struct Bare {
-    std::uint64_t at = 0;
+    Link link;
     std::uint32_t epoch = 0;
     Slot slot = 0;
   };
@@ -72,6 +83,7 @@ class NodeLane {
     bool is_loose = false;
     bool asking = false;
     bool is_transaction = false;
+    bool is_plain = false;      // the loose unit
     std::uint8_t prologue = 0;  // replies before those of its commands: SELECT, ASKING
     std::uint32_t units = 1;
     std::uint32_t selects = 0;  // inside of the transaction
@@ -91,7 +103,7 @@ class NodeLane {
   void gather();
   bool has_room() const;
   void gather_slot(Slot slot);
-  void gather_bare(Slot slot, std::uint64_t at, bool is_loose);
+  void gather_bare(Slot slot, const Link& link, bool is_loose);
   void gather_transaction(Slot slot, SlotState& state);
   void select(std::int32_t db);
   void begin_shipment(Shipment& shipment, std::int32_t db);
@@ -105,7 +117,7 @@ class NodeLane {
   Error on_exec();
   Error on_bare();
   Error on_loose();
-  void note_done(const Unit& unit, std::uint64_t at);
+  void note_done(std::uint64_t at, bool is_plain);
   // What the reply to the first unit of a slot means. ends_link: it was refused for good.
   enum class Judged : std::uint8_t { done, refused, ends_link };
   Judged judge_unit(Slot slot, const std::string& error, bool in_transaction);
@@ -124,9 +136,9 @@ class NodeLane {
   bool connected_ = false;
   bool stopping_ = false;
 
-  std::deque<Bare> bare_;
-  std::deque<Slot> ready_;
-  std::deque<Shipment> in_flight_;
+  Fifo<Bare> bare_;
+  Fifo<Slot> ready_;
+  Fifo<Shipment> in_flight_;
   std::size_t in_flight_bytes_ = 0;
   std::size_t transactions_ = 0;  // in flight
   WriteBuffer writing_;
