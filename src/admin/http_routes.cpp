@@ -88,19 +88,13 @@ struct HttpRoutes::Row {
 };
 
 const HttpRoutes::Row HttpRoutes::rows[] = {
-    {"/", "GET", &HttpRoutes::page},
-    {"/status", "GET", &HttpRoutes::status},
-    {"/events", "GET", &HttpRoutes::events},
-    {"/metrics", "GET", &HttpRoutes::metrics},
-    {"/livez", "GET", &HttpRoutes::livez},
-    {"/readyz", "GET", &HttpRoutes::readyz},
-    {"/drain", "POST", &HttpRoutes::drain},
-    {"/pause", "POST", &HttpRoutes::pause},
-    {"/resume", "POST", &HttpRoutes::resume},
-    {"/stop", "POST", &HttpRoutes::stop},
-    {"/cutover", "POST", &HttpRoutes::cutover},
-    {"/limits", "POST", &HttpRoutes::limits},
-    {"/verify", "POST", &HttpRoutes::verify},
+    {"/", "GET", &HttpRoutes::page},          {"/status", "GET", &HttpRoutes::status},
+    {"/events", "GET", &HttpRoutes::events},  {"/metrics", "GET", &HttpRoutes::metrics},
+    {"/livez", "GET", &HttpRoutes::livez},    {"/readyz", "GET", &HttpRoutes::readyz},
+    {"/drain", "POST", &HttpRoutes::drain},   {"/pause", "POST", &HttpRoutes::pause},
+    {"/resume", "POST", &HttpRoutes::resume}, {"/stop", "POST", &HttpRoutes::stop},
+    {"/resync", "POST", &HttpRoutes::resync}, {"/cutover", "POST", &HttpRoutes::cutover},
+    {"/limits", "POST", &HttpRoutes::limits}, {"/verify", "POST", &HttpRoutes::verify},
 };
 
 HttpRoutes::HttpRoutes(const StatusBoard& board, std::int64_t ready_lag_bytes, Control control,
@@ -192,6 +186,19 @@ HttpReply HttpRoutes::resume(const Visit& visit) const {
 
 HttpReply HttpRoutes::stop(const Visit& visit) const {
   return control(visit, ControlVerb::stop, Phase::stopped);
+}
+
+HttpReply HttpRoutes::resync(const Visit& visit) const {
+  const Status& now = *visit.status;
+  const bool is_following = now.phase == Phase::steady || now.phase == Phase::catch_up;
+  if (!is_following || now.cutover.is_running() || now.verify.running)
+    return {409U, json_text, fmt::format("{{\"phase\":\"{}\"}}\n", to_string(now.phase)), "", ""};
+  if (!now.can_resync) {
+    return plain(409,
+                 "a full sync empties the target first: not where the target held keys before the "
+                 "link began, nor for a source that is a cluster, a list, a file or scanned");
+  }
+  return control(visit, ControlVerb::resync, Phase::snapshot);
 }
 
 // How it goes is in the status. A link that is not following its source has nothing to hand over; a

@@ -62,6 +62,8 @@ void obey(AnyLink& pipeline, ControlVerb verb) {
       return pipeline.resume();
     case ControlVerb::stop:
       return pipeline.stop();
+    case ControlVerb::resync:
+      return pipeline.resync();
   }
 }
 

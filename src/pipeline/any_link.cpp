@@ -110,6 +110,11 @@ void AnyLink::resume() {
   if (replica_) replica_->resume();
 }
 
+void AnyLink::resync() {
+  if (replica_ && !scan_) return replica_->resync();
+  log_warn("resync is for links that read the stream of one server into a server");
+}
+
 bool AnyLink::cut_over(const CutoverRequest& request) {
   if (several_) return several_->cut_over(request);
   if (scan_) return false;

@@ -82,6 +82,7 @@ void Pipeline::publish(TimePoint now) {
   s.source_link_up = source_.link_up;
   s.waits_for_turn = source_.waits_for_turn;
   s.is_streaming = in_stream_;
+  s.can_resync = can_resync();
   if (file_) show_file_progress(*file_, s);
   s.cutover = cutover_;
   if (result_) {

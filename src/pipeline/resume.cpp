@@ -167,6 +167,21 @@ bool Pipeline::is_our_past(const std::string& replid) const {
   return std::find(histories_.begin(), histories_.end(), replid) != histories_.end();
 }
 
+// The target is emptied for it, so it must be ours alone.
+bool Pipeline::can_resync() const {
+  return !file_ && role == nullptr && options_.snapshot_enabled && sink_.target_was_empty();
+}
+
+void Pipeline::resync() {
+  if (finished_ || draining_ || drain_wanted_ || !in_stream_ || resume_ || !can_resync()) {
+    log_warn("resync refused: the link is not following its source");
+    return;
+  }
+  log_info("resync: everything is copied again");
+  resync_asked_ = true;
+  psync_.resync();
+}
+
 // Another full sync is about to begin.
 Error Pipeline::judge_resync() {
   if (options_.delivery_on_lost_history == LostHistory::fail && sink_.is_exactly_once()) {

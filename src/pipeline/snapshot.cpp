@@ -24,6 +24,7 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   // A snapshot that broke off is asked for again by psync, which counts for itself.
   const bool was_lost = std::exchange(was_lost_, false);
   const bool is_resync = resume_ || in_stream_ || was_lost;
+  const bool was_asked = std::exchange(resync_asked_, false);
   const bool had_stream = in_stream_;
   resume_.reset();
   in_stream_ = caught_up_ = false;
@@ -38,7 +39,7 @@ Task<Error> Pipeline::begin_snapshot(Intake::FullSync full_sync) {
   }
   if (again && options_.snapshot_enabled) {
     sink_.forget_snapshot();
-    Error error = is_resync ? judge_resync() : Error();
+    Error error = is_resync && !was_asked ? judge_resync() : Error();
     if (!error) error = co_await sink_.idle();
     if (!error && role != nullptr && role->begin_anew) error = role->begin_anew();
     if (error) co_return error;

@@ -269,6 +269,35 @@ TEST(HttpRoutes, PauseAndResume) {
   EXPECT_EQ(site.verbs, (std::vector{ControlVerb::pause, ControlVerb::resume}));
 }
 
+TEST(HttpRoutes, AskForAFullSyncWhereTheLinkCanCopyAgain) {
+  Site site;
+  Status status = steady(0);
+  status.can_resync = true;
+  site.publish(status);
+
+  const HttpReply reply = site.post("/resync");
+
+  EXPECT_EQ(reply.status, 202U);
+  EXPECT_EQ(reply.body, "{\"phase\":\"snapshot\"}\n");
+  EXPECT_EQ(site.verbs, std::vector{ControlVerb::resync});
+}
+
+TEST(HttpRoutes, RefuseAFullSyncThatWouldLeaveOrEndTheLink) {
+  Site site;
+  site.publish(steady(0));
+  EXPECT_EQ(site.post("/resync").status, 409U) << "the target held keys before";
+  Status status = steady(0);
+  status.can_resync = true;
+  status.phase = Phase::snapshot;
+  site.publish(status);
+  EXPECT_EQ(site.post("/resync").status, 409U) << "one is under way";
+  status.phase = Phase::steady;
+  status.cutover.state = CutoverStatus::State::paused;
+  site.publish(status);
+  EXPECT_EQ(site.post("/resync").status, 409U) << "a cutover is under way";
+  EXPECT_TRUE(site.verbs.empty());
+}
+
 TEST(HttpRoutes, ComparesTokensWhole) {
   Site site;
   const HttpRoutes routes(

@@ -93,6 +93,52 @@ TEST(Control, PauseInTheSnapshotAndStopWhilePaused) {
   EXPECT_EQ(link.wait_exit(Millis{15000}), 0) << link.output();
 }
 
+TEST(Control, ResyncCopiesEverythingAgain) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  fill_strings(source, 1000, 100);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+
+  // As often as it is asked for: delivery.full_resyncs_per_hour is for what happens by itself.
+  for (const char* times : {"1", "2", "3"}) {
+    target.command({"SET", "spoilt", "by hand"});
+    source.command({"INCR", "counter"});
+    const auto reply = link.http_post("/resync");
+    ASSERT_EQ(reply.status, 202) << reply.body;
+    EXPECT_EQ(json_field(reply.body, "phase"), "snapshot");
+    ASSERT_TRUE(link.wait_status("counters.full_resyncs", times, Millis{15000})) << link.output();
+    ASSERT_TRUE(wait_for(Millis{15000}, [&] {
+      return target.command({"EXISTS", "spoilt"}).integer == 0;
+    })) << link.output();
+    std::this_thread::sleep_for(Millis{300});  // a status that is older than that
+    ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+  }
+
+  source.command({"INCR", "counter"});
+  drain(link);
+  EXPECT_EQ(describe(compare(source, target)), "");
+}
+
+// Which of its keys the source has deleted could not be told.
+TEST(Control, ResyncIsRefusedWhereTheTargetHeldKeysBefore) {
+  RedisServer source = source_server();
+  RedisServer target = source_server();
+  target.command({"SET", "mine", "1"});
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri());
+  ASSERT_TRUE(link.wait_synced(Millis{15000})) << link.output();
+
+  const auto reply = link.http_post("/resync");
+
+  EXPECT_EQ(reply.status, 409);
+  EXPECT_NE(reply.body.find("the target held keys"), std::string::npos) << reply.body;
+  source.command({"SET", "a", "1"});
+  drain(link);
+  EXPECT_EQ(target.command({"EXISTS", "mine", "a"}).integer, 2);
+}
+
 TEST(Control, StatusShowsOneScreen) {
   RedisServer source = source_server();
   RedisServer target = source_server();

@@ -11,7 +11,7 @@
 
 namespace keyferry {
 
-enum class ControlVerb { drain, pause, resume, stop };
+enum class ControlVerb { drain, pause, resume, stop, resync };
 // Hands a verb to the pipeline. Called on the admin thread, so it must only post to the pipeline's
 // executor; false when the link can no longer take it.
 using Control = std::function<bool(ControlVerb)>;
@@ -70,6 +70,7 @@ class HttpRoutes {
   HttpReply pause(const Visit& visit) const;
   HttpReply resume(const Visit& visit) const;
   HttpReply stop(const Visit& visit) const;
+  HttpReply resync(const Visit& visit) const;
   HttpReply cutover(const Visit& visit) const;
   HttpReply limits(const Visit& visit) const;
   HttpReply verify(const Visit& visit) const;

@@ -37,6 +37,7 @@ class AnyLink {
   void abort();
   void pause();
   void resume();
+  void resync();
   bool cut_over(const CutoverRequest& request);
   void change_limits(const RateChange& change);
   bool verify(const VerifyPlan& plan);

@@ -54,6 +54,7 @@ class Pipeline {
   void abort();   // end now; what is not acknowledged stays undone
   void pause();   // apply nothing more, but go on receiving into memory and spool
   void resume();  // also done by stop and drain
+  void resync();  // copy everything again, by a full sync now
 
   void change_limits(const RateChange& change);
 
@@ -149,6 +150,7 @@ class Pipeline {
   Task<Error> begin_stream(Intake::FullSync start);
   void on_lost(std::optional<Record> found);
   bool is_our_past(const std::string& replid) const;
+  bool can_resync() const;
   Error judge_resync();
   Task<Error> heal();
   Task<void> close_gate();
@@ -219,6 +221,7 @@ class Pipeline {
   std::vector<std::string> histories_;  // names that the stream has had, the present one last
   int readings_in_stream_ = 0;
   bool was_lost_ = false;              // the target lost what it had: a full sync follows
+  bool resync_asked_ = false;          // by resync(): limits of what happens by itself do not count
   std::vector<TimePoint> full_syncs_;  // begun within the last hour, but for the first
   bool gate_closed_ = false;  // nothing is decoded: keys are being copied at a known offset
   Signal gate_;

@@ -150,6 +150,7 @@ struct Status {
   bool source_link_up = false;
   bool waits_for_turn = false;  // of a shard: others' full syncs come first
   bool is_streaming = false;    // the snapshot is behind us
+  bool can_resync = false;      // everything could be copied again (POST /resync)
   std::vector<LaneStatus> lanes;
   std::optional<std::string> last_error;
   std::vector<std::string> last_dead_letters;  // in words, the newest last
