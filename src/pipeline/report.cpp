@@ -67,7 +67,10 @@ void Pipeline::publish(TimePoint now) {
   show_filtered(transform_, s);
   s.source_reconnects = source_.reconnects;
   s.reconnects = s.source_reconnects + s.target_reconnects;
-  s.full_resyncs = source_.full_syncs > 0 ? source_.full_syncs - 1 : 0;
+  // The first one of a link is none; a start that finds what one left had it before.
+  const bool had_one = !file_ && sink_.has_remains();
+  s.full_resyncs =
+      had_one ? source_.full_syncs : std::max<std::uint64_t>(source_.full_syncs, 1) - 1;
   s.verify = comparison_.summary();
   s.suspect_keys = sink_.suspects().size();
   s.source_bytes = source_.source_bytes;

@@ -62,6 +62,8 @@ struct Link {
     EXPECT_EQ(removed, 1);
   }
   void expect_copied_again() {
+    EXPECT_TRUE(keyferry.wait_status("counters.full_resyncs", "1", Millis{20000}))
+        << keyferry.output();
     expect_equal_after_drain(source, target, keyferry);
     EXPECT_EQ(source.info("sync_full"), "2") << keyferry.output();
     EXPECT_NE(keyferry.output().find("a slot has lost its record"), std::string::npos)
