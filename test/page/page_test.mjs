@@ -162,6 +162,12 @@ async function uses_buttons(page, link) {
   await until("resume works", async () => /^(In sync|Following|Catching)/.test(await text(page, "headline")));
   await limits(page, link);
   await compares(page, link);
+  await press(page, "resync");
+  await press(page, "yes");
+  await until("everything is copied again when that is asked for", async () => {
+    const status = await (await fetch(link.url + "status")).json();
+    return status.counters.full_resyncs === 1 && ["catch_up", "steady"].includes(status.phase) || status.phase;
+  }, 120);
 }
 
 // A difference behind the link's back: found, and mended only when that is asked for.
