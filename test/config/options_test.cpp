@@ -138,7 +138,7 @@ const std::vector<Change>& changes() {
       {"filter.min_ttl_s", "7"},
       {"filter.max_ttl_s", "8"},
       {"source.address_map", "{10.0.0.1:6379: localhost:7001}"},
-      {"target.address_map", "{'[::1]:6379': 127.0.0.1:7002}"},
+      {"target.address_map", "{\"[::1]:6379\": 127.0.0.1:7002}"},
       {"databases.map", "{1: 0}"},
       {"databases.prefix", "{2: p}"},
       {"transform.key_prefix.strip", "s"},
