@@ -282,7 +282,10 @@ void Pipeline::on_progress() {
 void Pipeline::check_goal(TimePoint now) {
   if (role != nullptr) role->is_ready = false;
   if (!in_stream_ || draining_) return;
-  caught_up_ = caught_up_ || lag_.synced(now);
+  if (!caught_up_ && lag_.synced(now)) {
+    log_info("caught up with the source: ms_since_start={}", elapsed_ms(began_, now));
+    caught_up_ = true;
+  }
   if (!sink_.suspects().empty()) return;  // the target is not what the source is
   if (!drain_wanted_ && options_.stop_when != StopWhen::lag_zero) return;
   bool reached = lag_.stable_ms(now) >= options_.stop_stable_for_ms;

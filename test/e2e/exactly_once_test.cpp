@@ -41,6 +41,38 @@ TEST(ExactlyOnce, KillNineLosesAndRepeatsNothing) {
   EXPECT_EQ(source.info("sync_full"), "1") << "it went on where it was";
 }
 
+TEST(ExactlyOnce, AfterALongAbsenceItGoesOnAndTellsHowLongItTook) {
+  RedisServer source = source_server({"--repl-backlog-size", "64mb"});
+  RedisServer target = source_server();
+  LiveOptions live = busy(40);
+  fill(source, live.dataset);
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, source, target);
+  increment_counters(source, 500);
+  ASSERT_TRUE(link.wait_synced(Millis{10000})) << link.output();
+  const std::string caught_up = "caught up with the source: ms_since_start=";
+  EXPECT_EQ(count_of(link.output(), caught_up), 1u) << link.output();
+
+  link.process().kill9();
+  LiveWriter writer(source, live);
+  std::this_thread::sleep_for(Millis{6000});
+  writer.stop();
+  EXPECT_GT(writer.commands(), 10000u);
+  increment_counters(source, 5000);
+  const auto begin = std::chrono::steady_clock::now();
+  start(link, source, target);
+  ASSERT_TRUE(link.wait_status("phase", "steady", Millis{20000})) << link.output();
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+
+  const std::string output = link.output();
+  ASSERT_EQ(count_of(output, caught_up), 2u) << output;
+  const double told = std::stod(output.substr(output.rfind(caught_up) + caught_up.size()));
+  EXPECT_GT(told, 0);
+  EXPECT_LE(told, took.count());
+  expect_equal_after_drain(source, target, link);
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
 TEST(ExactlyOnce, ABrokenTargetConnectionRepeatsNothing) {
   RedisServer source = source_server();
   RedisServer target = source_server();

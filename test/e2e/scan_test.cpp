@@ -252,6 +252,19 @@ TEST(Scan, BrokenReadersAndARestartOfTheSourceLoseNothing) {
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 
+TEST(Scan, ReplicaOfTheTargetAsSourceExits2) {
+  const RedisServer target = source_server();
+  const RedisServer source =
+      events_source({"--replicaof", "127.0.0.1 " + std::to_string(target.port())});
+  ASSERT_TRUE(wait_for(Millis{10000}, [&] { return source.info("master_link_status") == "up"; }));
+  Keyferry link(KEYFERRY_BINARY);
+
+  link.run(source.uri(), target.uri(), scanning());
+
+  EXPECT_EQ(link.wait_exit(Millis{5000}), 2) << link.output();
+  EXPECT_NE(link.output().find("share its history"), std::string::npos) << link.output();
+}
+
 TEST(Scan, WithoutEventsItRefusesToPromiseThem) {
   for (const char* flags : {"", "KA", "Eg$"}) {
     const RedisServer source = events_source({"--notify-keyspace-events", flags});

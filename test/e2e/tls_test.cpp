@@ -181,5 +181,63 @@ TEST(SentinelLink, NamesAnUnknownMaster) {
   EXPECT_NE(link.output().find("knows no master called mane"), std::string::npos) << link.output();
 }
 
+// A master with a replica and a Sentinel that talk to each other over TLS only: the ports beside
+// it are the test's.
+struct TlsGroup {
+  explicit TlsGroup(const Certificates& certificates)
+      : master(certificates, {"--tls-replication", "yes"}),
+        replica(certificates, {"--tls-replication", "yes", "--replicaof",
+                               "127.0.0.1 " + std::to_string(master.tls_port)}) {
+    EXPECT_TRUE(wait_for(Millis{10000},
+                         [this] { return replica.server->info("master_link_status") == "up"; }));
+    SentinelOptions options;
+    options.master_port = master.tls_port;
+    options.config = {"tls-port " + std::to_string(tls_port),
+                      "tls-cert-file " + certificates.cert("local"),
+                      "tls-key-file " + certificates.key("local"),
+                      "tls-ca-cert-file " + certificates.ca(),
+                      "tls-auth-clients no",
+                      "tls-replication yes"};
+    sentinel.emplace(*master.server, "m", options);
+    EXPECT_TRUE(wait_for(Millis{15000}, [this] {
+      return sentinel->client().command({"SENTINEL", "REPLICAS", "m"}).items.size() == 1;
+    })) << sentinel->log();
+  }
+  std::string uri() const {
+    return "rediss-sentinel://127.0.0.1:" + std::to_string(tls_port) + "/m";
+  }
+
+  TlsServer master;
+  TlsServer replica;
+  std::uint16_t tls_port = free_port();
+  std::optional<Sentinel> sentinel;
+};
+
+TEST(SentinelLink, ReachesSentinelsAndServersOverTls) {
+  Certificates certificates;
+  certificates.issue("local", "IP:127.0.0.1");
+  TlsGroup source(certificates);
+  TlsGroup target(certificates);
+  DatasetOptions data;
+  data.keys = 1000;
+  fill(*source.master.server, data);
+  Keyferry link(KEYFERRY_BINARY);
+  link.run(source.uri(), target.uri(), trust(certificates));
+  ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
+  EXPECT_EQ(describe(compare(*source.master.server, *target.master.server)), "") << link.output();
+
+  source.sentinel->client().must({"SENTINEL", "FAILOVER", "m"});
+  ASSERT_TRUE(wait_for(Millis{20000}, [&] {
+    return source.replica.server->info("role") == "master";
+  })) << source.sentinel->log();
+  source.replica.server->command({"SET", "after", "1"});
+  ASSERT_TRUE(wait_for(Millis{20000}, [&] {
+    return target.master.server->command({"EXISTS", "after"}).integer == 1;
+  })) << link.output();
+
+  drain(link);
+  EXPECT_EQ(describe(compare(*source.replica.server, *target.master.server)), "") << link.output();
+}
+
 }  // namespace
 }  // namespace keyferry::test

@@ -126,18 +126,23 @@ void RedisServer::sigcont() {
   process_.send_signal(SIGCONT);
 }
 
-Sentinel::Sentinel(const RedisServer& master, const std::string& name, int quorum,
-                   const ServerRelease& release) {
+Sentinel::Sentinel(const RedisServer& master, const std::string& name, SentinelOptions options)
+    : options_(std::move(options)) {
+  const std::uint16_t master_port =
+      options_.master_port == 0 ? master.port() : options_.master_port;
   for (int attempt = 0; attempt < 5; ++attempt) {
     port_ = free_port();
     std::ostringstream config;
     config << "port " << port_ << "\nbind 127.0.0.1\ndir " << directory_->path()
-           << "\nsentinel monitor " << name << " 127.0.0.1 " << master.port() << " " << quorum
-           << "\nsentinel down-after-milliseconds " << name << " 500\nsentinel failover-timeout "
+           << "\nsentinel monitor " << name << " 127.0.0.1 " << master_port
+           << " 1\nsentinel down-after-milliseconds " << name << " 500\nsentinel failover-timeout "
            << name << " 5000\n";
+    if (!options_.password.empty()) config << "requirepass " << options_.password << "\n";
+    for (const std::string& line : options_.config)
+      config << line << "\n";
     write_file(directory_->file("sentinel.conf"), config.str());
     ProcessOptions how;
-    how.args = {release.binary, directory_->file("sentinel.conf"), "--sentinel"};
+    how.args = {"redis-server", directory_->file("sentinel.conf"), "--sentinel"};
     how.output_file = directory_->file("server.log");
     process_ = Process(how);
     const auto sees_master = [this, &name] {
@@ -153,6 +158,12 @@ Sentinel::Sentinel(const RedisServer& master, const std::string& name, int quoru
     }
   }
   throw std::runtime_error("sentinel does not start:\n" + log());
+}
+
+RespClient Sentinel::client() const {
+  RespClient connection("127.0.0.1", port_);
+  if (!options_.password.empty()) connection.must({"AUTH", options_.password});
+  return connection;
 }
 
 }  // namespace keyferry::test

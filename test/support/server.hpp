@@ -74,19 +74,25 @@ class RedisServer {
   Process process_;
 };
 
+struct SentinelOptions {
+  std::uint16_t master_port = 0;    // 0: the master's own; else its TLS port
+  std::string password;             // of the Sentinel itself; client() gives it
+  std::vector<std::string> config;  // further lines of sentinel.conf
+};
+
 // redis-server --sentinel watching one master under `name`, with short time limits (down after 500
 // ms).
 class Sentinel {
  public:
-  Sentinel(const RedisServer& master, const std::string& name, int quorum = 1,
-           const ServerRelease& release = {});
+  Sentinel(const RedisServer& master, const std::string& name, SentinelOptions options = {});
 
   std::uint16_t port() const { return port_; }
-  RespClient client() const { return RespClient("127.0.0.1", port_); }
+  RespClient client() const;
   Process& process() { return process_; }
   std::string log() const { return tail_of(directory_->file("server.log"), 60); }
 
  private:
+  SentinelOptions options_;
   std::unique_ptr<TempDir> directory_ = std::make_unique<TempDir>();
   std::uint16_t port_ = 0;
   Process process_;
