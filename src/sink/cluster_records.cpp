@@ -369,7 +369,7 @@ Task<bool> ClusterStream::read_slots_of(NodeLane& lane) {
     if (judgement.to.host.empty()) judgement.to.host = lane.node().host;
     if (judgement.verdict == Verdict::moved) {
       nodes_.assign(slot, judgement.to);
-      slots_.lane(slot) = lane_for(judgement.to);
+      slots_.assign(slot, lane_for(judgement.to));
       if (on_stale_map) on_stale_map();
       keep_.notify();
     } else if (judgement.verdict == Verdict::ask) {

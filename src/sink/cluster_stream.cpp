@@ -105,7 +105,7 @@ void ClusterStream::adopt_map() {
     const std::uint16_t owner = nodes_.map().owner_of(slot);
     SlotState& state = slots_[slot];
     if (!begun_) {
-      slots_.lane(slot) = lane_of_master[owner];
+      slots_.assign(slot, lane_of_master[owner]);
     } else if (state.in_flight > 0 || state.step == SlotState::Step::refused ||
                state.step == SlotState::Step::by_hand) {
       state.is_moving = true;
@@ -143,7 +143,7 @@ void ClusterStream::stop_unused_lanes() {
 void ClusterStream::move(Slot slot, std::uint16_t lane) {
   SlotState& state = slots_[slot];
   slots_.take_back(slot);
-  slots_.lane(slot) = lane;
+  slots_.assign(slot, lane);
   state.is_moving = state.is_listed = false;
   await_record(slot);
 }

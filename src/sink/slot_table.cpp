@@ -34,6 +34,12 @@ void SlotTable::chain_loose(Slot slot, std::span<const std::uint64_t> units,
   state.in_flight = in_flight;
 }
 
+void SlotTable::assign(Slot slot, std::uint16_t lane) {
+  KEYFERRY_ASSERT(!has_loose(slot));
+  lanes_[slot] = lane;
+  last_loose_[slot] = 0;  // answered, at another lane
+}
+
 void SlotTable::release(Slot slot) {
   const SlotState& state = slots_[slot];
   if (state.size() == 0 && state.step == SlotState::Step::open && !state.is_moving &&

@@ -136,7 +136,7 @@ TEST(SlotTable, AUnitFoundInARecordNeedNotBeHandedOut) {
 
 TEST(SlotTable, TellsOfEachSlotWhetherItsLooseOnesAreDone) {
   SlotTable table;
-  table.lane(3) = 1;
+  table.assign(3, 1);
   std::map<Slot, std::vector<std::uint64_t>> loose;
   push(table, batch_of({unit_of(1, 10), unit_of(2, 20), unit_of(3, 30), unit_of(1, 40)}), loose);
 
@@ -150,6 +150,9 @@ TEST(SlotTable, TellsOfEachSlotWhetherItsLooseOnesAreDone) {
 
   push(table, batch_of({unit_of(1, 50)}), loose);
   EXPECT_TRUE(table.has_loose(1));
+  table.answer_loose(0, loose[1][2], 1, true);
+  table.assign(1, 2);
+  EXPECT_FALSE(table.has_loose(1)) << "what its former lane has answered";
 }
 
 TEST(SlotTable, CountsTheCommandsAndBytesOfWhatWasAnswered) {
@@ -218,7 +221,7 @@ TEST(SlotTableProperty, AnswersEachUnitOnceInOrder) {
   std::map<Slot, Offset> last;
   std::map<Slot, std::vector<std::uint64_t>> loose;
   for (Slot slot = 0; slot < 5; ++slot)
-    table.lane(slot) = slot;  // a lane answers in its order
+    table.assign(slot, slot);  // a lane answers in its order
   Offset end = 0;
   std::uint64_t pushed = 0;
   std::uint64_t answered = 0;

@@ -76,8 +76,9 @@ class SlotTable {
   const SlotState& operator[](Slot slot) const { return slots_[slot]; }
 
   // Of the slot's owner.
-  std::uint16_t& lane(Slot slot) { return lanes_[slot]; }
   std::uint16_t lane(Slot slot) const { return lanes_[slot]; }
+  // From now on; none of its units is loose.
+  void assign(Slot slot, std::uint16_t lane);
 
   // Takes over a batch, in order: `loose(lane, slot, link)` for a unit that goes to the lane as
   // it is, `chained(slot)` for one that is chained.
