@@ -116,13 +116,14 @@ RespIdentity::RespIdentity() {
 }
 
 SourceAddress source_address(const Status& status) {
-  const std::size_t colon = status.source.rfind(':');
-  if (colon == status.source.npos) return {status.source, "0"};
-  std::string host = status.source.substr(0, colon);
+  const std::string& address = status.master.empty() ? status.source : status.master;
+  const std::size_t colon = address.rfind(':');
+  if (colon == address.npos) return {address, "0"};
+  std::string host = address.substr(0, colon);
   if (host.size() > 1 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
   }
-  return {host, status.source.substr(colon + 1)};
+  return {host, address.substr(colon + 1)};
 }
 
 std::string info_text(ByteView section, const Status& status, const RespIdentity& identity) {

@@ -100,6 +100,7 @@ Task<Error> Connection::open_unbounded(const EndOptions& options, HostPort host,
 Task<Error> Connection::connect(const EndOptions& options, HostPort host) {
   close();
   unread_.clear();
+  host_ = host;
   Error error;
   if (options.uri.kind == Uri::Kind::unix_socket) {
     error = co_await stream_.connect_unix(options.uri.path);
@@ -125,6 +126,20 @@ Task<Error> Connection::authenticate(const std::string& user, const std::string&
   co_return error;
 }
 
+Task<Error> Connection::open_sentinel(const EndOptions& options, HostPort sentinel) {
+  const Millis limit(options.connect_timeout_ms);
+  Error error = co_await with_deadline(limit, connect_sentinel(options, std::move(sentinel)));
+  if (error) close();
+  co_return error;
+}
+
+Task<Error> Connection::connect_sentinel(const EndOptions& options, HostPort sentinel) {
+  Error error = co_await connect(options, std::move(sentinel));
+  if (error) co_return error;
+  co_return co_await authenticate(
+      options.sentinel_user, current(options.sentinel_password_file, options.sentinel_password));
+}
+
 // Where the master is now, from the first Sentinel that knows ("Guidelines for Redis clients",
 // Redis documentation, steps 1 and 2).
 Task<Error> Connection::ask_sentinels(const EndOptions& options, HostPort& master) {
@@ -132,11 +147,7 @@ Task<Error> Connection::ask_sentinels(const EndOptions& options, HostPort& maste
       make_command({"SENTINEL", "get-master-addr-by-name", options.uri.sentinel_master});
   Error last;
   for (const HostPort& sentinel : options.uri.hosts) {
-    Error error = co_await connect(options, sentinel);
-    if (!error) {
-      error = co_await authenticate(options.sentinel_user, current(options.sentinel_password_file,
-                                                                   options.sentinel_password));
-    }
+    Error error = co_await connect_sentinel(options, sentinel);
     RespValue reply;
     if (!error) error = co_await call_unbounded(question, reply);
     if (!error) error = read_master_address(reply, options.uri.sentinel_master, master);
@@ -160,6 +171,16 @@ Task<Error> Connection::require_master() {
 Task<Result<RespValue>> Connection::call(Bytes wire, Millis limit) {
   RespValue reply;
   Error error = co_await with_deadline(limit, call_unbounded(wire, reply));
+  if (error) {
+    close();
+    co_return error;
+  }
+  co_return reply;
+}
+
+Task<Result<RespValue>> Connection::read(Millis limit) {
+  RespValue reply;
+  Error error = co_await with_deadline(limit, read_reply(reply));
   if (error) {
     close();
     co_return error;

@@ -66,6 +66,7 @@ void Export::publish(TimePoint now) {
   s.spool_used_bytes = static_cast<std::uint64_t>(spool_.unread_bytes());
   s.spool_max_bytes = static_cast<std::uint64_t>(spool_.max_bytes());
   s.source = redacted(options_.source.uri);
+  s.master = source_.master;
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
   s.is_streaming = in_stream_;

@@ -68,8 +68,18 @@ std::optional<Offset> SourceHistory::fork_below(const ReplicationPosition& posit
 Observer::Observer(const asio::any_io_executor& executor, const EndOptions& options)
     : options_(options),
       connection_(executor),
+      sentinels_(executor, options),
+      scope_(executor),
       halt_(executor),
-      limit_bytes_(default_limit_bytes) {}
+      limit_bytes_(default_limit_bytes) {
+  sentinels_.on_switch = [this](const HostPort& former) {
+    if (connection_.host() != former) return;
+    log_info("source {}:{} is not the master any more, as Sentinel says", former.host, former.port);
+    is_replaced_ = true;
+    reconnect();
+    halt_.notify();
+  };
+}
 
 Task<Error> Observer::open(ServerIdentity& identity) {
   const HostPort host = options_.uri.hosts.empty() ? HostPort() : options_.uri.hosts.front();
@@ -106,6 +116,7 @@ Task<Error> Observer::read_limit() {
 
 Task<Error> Observer::run() {
   bool complained = false;
+  scope_.spawn(sentinels_.run());
   const bool has_sentinels = !options_.uri.sentinel_master.empty();
   while (!stopping_) {
     Error error;
@@ -118,14 +129,15 @@ Task<Error> Observer::run() {
     if (error && !stopping_) {
       connection_.close();
       open_ = false;
+      if (std::exchange(is_replaced_, false)) continue;
       if (!std::exchange(complained, true))
         log_warn("source cannot be asked how far it is: error=\"{}\"", error.what);
     } else {
-      complained = false;
+      complained = is_replaced_ = false;
     }
     co_await halt_.wait_for(is_urgent && is_urgent() ? urgent_interval : calm_interval);
   }
-  co_return Error();
+  co_return co_await scope_.join();
 }
 
 bool Observer::is_elsewhere(const std::string& replid, TimePoint now) {
@@ -170,6 +182,7 @@ SourcePressure Observer::pressure(Offset received, TimePoint now) const {
 void Observer::stop() {
   stopping_ = true;
   connection_.close();
+  sentinels_.stop();
   halt_.notify();
 }
 

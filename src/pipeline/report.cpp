@@ -81,6 +81,7 @@ void Pipeline::publish(TimePoint now) {
       static_cast<std::uint64_t>(spool_.unread_bytes() + (kept_ ? kept_->disk_bytes() : 0));
   s.spool_max_bytes = static_cast<std::uint64_t>(spool_.max_bytes());
   s.source = shown_host(options_.source.uri);
+  s.master = source_.master;
   s.replid = source_.replid;
   s.source_link_up = source_.link_up;
   s.waits_for_turn = source_.waits_for_turn;

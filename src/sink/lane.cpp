@@ -331,6 +331,10 @@ void Lane::disconnect() {
     events_.thawed(slot);
 }
 
+void Lane::leave(const HostPort& server) {
+  if (connected_ && connection_.host() == server) connection_.close(true);
+}
+
 void Lane::check_timeout(TimePoint now) {
   if (!connected_ || in_flight_ == 0 || elapsed_ms(progress_, now) <= options_.reply_timeout_ms)
     return;

@@ -18,6 +18,7 @@ RedisSink::RedisSink(const asio::any_io_executor& executor, const Options& optio
       watermark_(watermark),
       nodes_(executor, options.target),
       couriers_(executor, options.target),
+      sentinels_(executor, options.target),
       scope_(executor),
       room_(executor),
       settle_(executor),
@@ -50,6 +51,12 @@ void RedisSink::bind_events() {
              lane.in_flight());
     refresh_wanted_ = nodes_.is_cluster();
     watch_.notify();
+  };
+  sentinels_.on_switch = [this](const HostPort& former) {
+    log_info("target {}:{} is not the master any more, as Sentinel says", former.host, former.port);
+    for (const auto& lane : lanes_)
+      lane->leave(former);
+    if (serial_) serial_->leave(former);
   };
 }
 
@@ -174,6 +181,7 @@ Task<Error> RedisSink::run() {
   scope_.on_error([this](const Error& error) { fail(error); });
   scope_.spawn(settle());
   scope_.spawn(watch());
+  scope_.spawn(sentinels_.run());
   if (claim_) scope_.spawn(claim_->keep());
   if (serial_) scope_.spawn(serial_->run());
   if (cluster_) scope_.spawn(cluster_->run());
@@ -189,6 +197,7 @@ void RedisSink::stop() {
   if (cluster_) cluster_->stop();
   if (claim_) claim_->stop();
   if (scratch_) scratch_->stop();
+  sentinels_.stop();
   nodes_.close();
   couriers_.close();
   room_.notify();

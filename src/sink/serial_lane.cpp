@@ -228,6 +228,10 @@ void SerialLane::checkpoint() {
   if (checkpoint_due_) wake_.notify();
 }
 
+void SerialLane::leave(const HostPort& server) {
+  if (connected_ && connection_.host() == server) connection_.close(true);
+}
+
 void SerialLane::check_timeout(TimePoint now) {
   if (!connected_ || due_.empty() || elapsed_ms(progress_, now) <= options_.target.reply_timeout_ms)
     return;

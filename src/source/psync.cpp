@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "keyferry/base/log.hpp"
 
 namespace keyferry {
@@ -142,6 +144,9 @@ Task<Error> Psync::follow_once() {
   const HostPort from = host();
   Error error = co_await connection_.open(options_, from, "source");
   state_.handshaking = !error;
+  const HostPort& master = connection_.host();
+  if (!error && !master.host.empty())
+    state_.master = fmt::format("{}:{}", master.host, master.port);
   if (!error) error = co_await greet();
   if (!error) error = co_await request_sync();
   state_.handshaking = false;

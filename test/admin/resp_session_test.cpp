@@ -145,6 +145,18 @@ TEST(RespSession, LooksLikeAReplicaThatNobodyPromotes) {
   EXPECT_EQ(info_field(info, "run_id"), "");
 }
 
+// A Sentinel compares it with the address of the replica that it has promoted.
+TEST(RespSession, NamesTheMasterItIsConnectedToNotItsNameAtTheSentinels) {
+  Status status = linked();
+  status.source = "main";
+  status.master = "fd00::1:6380";
+
+  const Bytes info = bulk_of(reply_to({"INFO", "Replication"}, status));
+
+  EXPECT_EQ(info_field(info, "master_host"), "fd00::1");
+  EXPECT_EQ(info_field(info, "master_port"), "6380");
+}
+
 TEST(RespSession, ShowsALinkThatIsDown) {
   Status status = linked();
   status.source = "[::1]:7000";

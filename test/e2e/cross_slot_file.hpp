@@ -22,6 +22,7 @@ inline std::string file_of(const RedisServer& server) {
 inline void expect_loaded(RedisServer& source, RedisCluster& target, Keyferry& link) {
   EXPECT_EQ(link.wait_exit(Millis{90000}), 0) << link.output();
   source.restart();
+  EXPECT_GT(key_count(source), 0u) << "nothing was written";
   EXPECT_EQ(describe(compare(source, target)), "") << link.output();
 }
 

@@ -1,4 +1,8 @@
-// A Sentinel that watches the source must never list, convert or promote anything of ours.
+// A Sentinel that watches one end must never list, convert or promote anything of ours, or of the
+// other end.
+#include <set>
+#include <thread>
+
 #include "e2e/start.hpp"
 
 namespace keyferry::test {
@@ -31,27 +35,67 @@ TEST(Sentinel, NeverConvertsAnythingOnOurAccount) {
   EXPECT_EQ(sentinel.log().find("convert"), std::string::npos) << sentinel.log();
 }
 
+// How clients get in; "": as they are.
+struct Passwords {
+  std::string servers;
+  std::string sentinel;
+};
+
 // A master with a replica, and a Sentinel that watches both.
 struct Group {
+  Passwords passwords;
   std::vector<RedisServer> servers;
   std::unique_ptr<Sentinel> sentinel;
 
-  Group() {
-    for (int i = 0; i < 2; ++i) {
-      servers.push_back(
-          source_server({"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"}));
+  explicit Group(const Passwords& given = {}) : passwords(given) {
+    ServerOptions options;
+    options.args = {"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"};
+    options.password = passwords.servers;
+    SentinelOptions watching;
+    watching.password = passwords.sentinel;
+    if (!passwords.servers.empty()) {
+      options.args.insert(options.args.end(),
+                          {"--requirepass", passwords.servers, "--masterauth", passwords.servers});
+      watching.config = {"sentinel auth-pass m " + passwords.servers};
     }
+    for (int i = 0; i < 2; ++i)
+      servers.emplace_back(options);
     servers[1].command({"REPLICAOF", servers[0].host(), std::to_string(servers[0].port())});
     EXPECT_TRUE(wait_for(Millis{20000}, [this] {
       return servers[0].info("slave0").find("state=online") != std::string::npos;
     }));
-    sentinel = std::make_unique<Sentinel>(servers[0], "m");
+    sentinel = std::make_unique<Sentinel>(servers[0], "m", watching);
     EXPECT_TRUE(wait_for(Millis{20000}, [this] {
       return sentinel->client().command({"SENTINEL", "REPLICAS", "m"}).items.size() == 1;
     }));
   }
   std::string uri() const {
-    return "redis-sentinel://127.0.0.1:" + std::to_string(sentinel->port()) + "/m";
+    const std::string access = passwords.servers.empty() ? "" : ":" + passwords.servers + "@";
+    return "redis-sentinel://" + access + "127.0.0.1:" + std::to_string(sentinel->port()) + "/m";
+  }
+  Endpoint end(std::size_t index) const {
+    Endpoint endpoint(servers.at(index));
+    endpoint.password = passwords.servers;
+    return endpoint;
+  }
+  std::set<std::string> ports() const {
+    return {std::to_string(servers[0].port()), std::to_string(servers[1].port())};
+  }
+  // Of all that the Sentinel lists.
+  std::set<std::string> listed_ports() const {
+    RespClient client = sentinel->client();
+    std::set<std::string> result;
+    const std::vector<Args> lists = {
+        {"SENTINEL", "MASTERS"}, {"SENTINEL", "REPLICAS", "m"}, {"SENTINEL", "SENTINELS", "m"}};
+    for (const Args& list : lists) {
+      for (const Reply& one : client.must(list).items)
+        result.insert(one.field("port")->text);
+    }
+    return result;
+  }
+  void fail_over() {
+    sentinel->client().must({"SENTINEL", "FAILOVER", "m"});
+    wait_switch();
   }
   void wait_switch() {
     EXPECT_TRUE(wait_for(Millis{20000}, [this] {
@@ -70,9 +114,11 @@ void switch_source(End end) {
   Keyferry link(KEYFERRY_BINARY);
   start(link, source, target);
   increment_counters(source.servers[0], 500);
-  ASSERT_TRUE(wait_for(Millis{10000}, [&] {
-    return describe(compare(source.servers[1], target)).empty();
-  })) << link.output();
+  for (const RedisServer* other : {&source.servers[1], &target}) {
+    ASSERT_TRUE(wait_for(Millis{10000}, [&] {
+      return describe(compare(source.servers[0], *other)).empty();
+    })) << link.output();
+  }
 
   // The old master still sends us pings, and greetings of the Sentinel's, behind the switch.
   if (end == End::is_planned) source.sentinel->client().must({"SENTINEL", "FAILOVER", "m"});
@@ -117,6 +163,84 @@ TEST(Sentinel, ATargetThatDiesIsLeftForItsReplica) {
 
   drain(link);
   EXPECT_EQ(describe(compare(source, target.servers[1])), "") << link.output();
+}
+
+// Only its Sentinels say so: the connections stay as they are.
+TEST(Sentinel, ATargetThatHangsIsLeftAtOnceForItsReplica) {
+  RedisServer source = source_server({"--repl-backlog-size", "16mb"});
+  Group target;
+  Keyferry link(KEYFERRY_BINARY);
+  start(link, source, target, with({"--set", "target.reply_timeout_ms=60000"}));
+  increment_counters(source, 500);
+  EXPECT_TRUE(wait_for(Millis{10000}, [&] {
+    return describe(compare(source, target.servers[1])).empty();
+  })) << link.output();
+  target.servers[0].sigstop();
+  increment_counters(source, 500);
+  target.wait_switch();
+  increment_counters(source, 500);
+
+  EXPECT_TRUE(wait_for(Millis{10000}, [&] {
+    return describe(compare(source, target.servers[1])).empty();
+  })) << link.output();
+  target.servers[0].sigcont();
+  drain(link);
+  EXPECT_EQ(describe(compare(source, target.servers[1])), "") << link.output();
+  EXPECT_EQ(source.info("sync_full"), "1") << link.output();
+}
+
+// Both masters are called alike, so each Sentinel would believe what the other's greetings say. And
+// the source's waits for all replicas that it knows to follow the new master.
+TEST(Sentinel, GroupsAtBothEndsNeverLearnOfEachOtherNorWaitForUs) {
+  Group source({"s3cret-source", "s3cret-source-sentinel"});
+  Group target({"s3cret-target", "s3cret-target-sentinel"});
+  Keyferry link(KEYFERRY_BINARY);
+  const std::string source_file = link.directory().file("source.password");
+  const std::string target_file = link.directory().file("target.password");
+  write_file(source_file, source.passwords.sentinel);
+  write_file(target_file, target.passwords.sentinel);
+  start(link, source, target,
+        with({"--set", "source.sentinel.password_file=" + source_file, "--set",
+              "target.sentinel.password_file=" + target_file}));
+  const auto write_for = [&](Millis time, std::size_t master) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    RespClient client = source.servers[master].client();
+    for (int i = 0; std::chrono::steady_clock::now() < end; ++i) {
+      client.must({"INCR", "n:" + std::to_string(i % 20)});
+      std::this_thread::sleep_for(Millis{1});
+    }
+  };
+  // It is listed from when the Sentinel sees it at the master until it has answered INFO.
+  const auto expect_lists = [&] {
+    EXPECT_TRUE(wait_for(Millis{5000}, [&] { return source.listed_ports() == source.ports(); }));
+    EXPECT_EQ(target.listed_ports(), target.ports());
+  };
+
+  write_for(Millis{11000}, 0);  // a Sentinel reads INFO of a master every 10 s
+  expect_lists();
+  const std::string announced = "+slave slave 127.0.0.1:" + std::to_string(link.resp_port());
+  EXPECT_NE(source.sentinel->log().find(announced), std::string::npos) << source.sentinel->log();
+  source.fail_over();
+  write_for(Millis{3000}, 1);
+  expect_lists();
+  target.fail_over();
+  write_for(Millis{3000}, 1);
+  expect_lists();
+
+  drain(link);
+  EXPECT_EQ(describe(compare(source.end(1), target.end(1))), "") << link.output();
+  EXPECT_GT(key_count(source.end(1)), 0u);
+  for (const Group* group : {&source, &target}) {
+    const std::string log = group->sentinel->log();
+    const Group& other = group == &source ? target : source;
+    std::set<std::string> strangers = other.ports();
+    strangers.insert({std::to_string(other.sentinel->port()), std::to_string(link.http_port())});
+    for (const std::string& port : strangers)
+      EXPECT_EQ(log.find("127.0.0.1 " + port), std::string::npos) << log;
+    EXPECT_NE(log.find("+failover-end "), std::string::npos) << log;
+    EXPECT_EQ(log.find("timeout"), std::string::npos) << log;
+  }
+  EXPECT_EQ(link.output().find("s3cret"), std::string::npos) << link.output();
 }
 
 }  // namespace

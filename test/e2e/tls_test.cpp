@@ -225,6 +225,9 @@ TEST(SentinelLink, ReachesSentinelsAndServersOverTls) {
   link.run(source.uri(), target.uri(), trust(certificates));
   ASSERT_TRUE(link.wait_synced(Millis{20000})) << link.output();
   EXPECT_EQ(describe(compare(*source.master.server, *target.master.server)), "") << link.output();
+  ASSERT_TRUE(wait_for(Millis{20000}, [&] {
+    return describe(compare(*source.master.server, *source.replica.server)).empty();
+  }));
 
   source.sentinel->client().must({"SENTINEL", "FAILOVER", "m"});
   ASSERT_TRUE(wait_for(Millis{20000}, [&] {

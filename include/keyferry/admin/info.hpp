@@ -17,7 +17,8 @@ struct RespIdentity {
   std::uint16_t port = 0;
 };
 
-// The address part and the port part of "host:port" ("[::1]:6379" without the brackets).
+// Of the master that the link is connected to, or that it was given ("[::1]:6379" without the
+// brackets).
 struct SourceAddress {
   std::string host;
   std::string port;

@@ -21,8 +21,17 @@ class Connection {
   // Bounded by connect_timeout_ms.
   Task<Error> open(const EndOptions& options, HostPort host, std::string name);
 
+  // The same for a Sentinel of options.uri, with the secret for Sentinels; nothing is said to it
+  // but AUTH.
+  Task<Error> open_sentinel(const EndOptions& options, HostPort sentinel);
+  // Whom the last open() connected to, before options.address_map; of a unix socket nobody.
+  const HostPort& host() const { return host_; }
+
   // Sends `wire` (one command) and reads its reply; error replies are values. Bounded by `limit`.
   Task<Result<RespValue>> call(Bytes wire, Millis limit);
+
+  // Reads what the server sends of itself. Bounded by `limit`.
+  Task<Result<RespValue>> read(Millis limit);
 
   // Sends `wire`, several commands at once, and reads that many replies.
   Task<Result<std::vector<RespValue>>> call_all(Bytes wire, std::size_t replies, Millis limit);
@@ -45,6 +54,7 @@ class Connection {
  private:
   Task<Error> open_unbounded(const EndOptions& options, HostPort host, std::string name);
   Task<Error> connect(const EndOptions& options, HostPort host);
+  Task<Error> connect_sentinel(const EndOptions& options, HostPort sentinel);
   Task<Error> authenticate(const std::string& user, const std::string& password);
   Task<Error> ask_sentinels(const EndOptions& options, HostPort& master);
   Task<Error> require_master();
@@ -56,6 +66,7 @@ class Connection {
   Task<Error> fill();
 
   Stream stream_;
+  HostPort host_;
   Bytes unread_;
 };
 

@@ -1,11 +1,13 @@
 // Watches the source over a second connection: who it is, how far its stream is (for lag, once a
-// second, ten times while someone waits for lag zero), and how much it will hold back for us.
+// second, ten times while someone waits for lag zero), and how much it will hold back for us. Goes
+// to another server as soon as Sentinels say that it is the master.
 // Pipeline thread only.
 #pragma once
 
 #include <functional>
 #include <optional>
 
+#include "keyferry/net/sentinel_watch.hpp"
 #include "keyferry/sink/topology.hpp"
 #include "keyferry/source/intake.hpp"
 
@@ -64,9 +66,12 @@ class Observer {
 
   const EndOptions& options_;
   Connection connection_;
+  SentinelWatch sentinels_;
+  Scope scope_;
   Signal halt_;
   bool stopping_ = false;
   bool open_ = false;
+  bool is_replaced_ = false;  // whoever is asked is not the master any more
   SourceHistory history_;
   std::optional<TimePoint> read_at_;
   TimePoint opened_at_;

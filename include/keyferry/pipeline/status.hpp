@@ -145,7 +145,8 @@ struct Status {
   std::uint64_t spool_used_bytes = 0;
   std::uint64_t spool_max_bytes = 0;
 
-  std::string source;  // host:port
+  std::string source;  // host:port; of a master that Sentinels know its name
+  std::string master;  // host:port of the one that was connected to last; "": nobody, or several
   std::string replid;
   bool source_link_up = false;
   bool waits_for_turn = false;  // of a shard: others' full syncs come first

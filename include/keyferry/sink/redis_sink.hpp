@@ -20,6 +20,7 @@
 #include "keyferry/checkpoint/suspects.hpp"
 #include "keyferry/cluster/redirect.hpp"
 #include "keyferry/command/key_copy.hpp"
+#include "keyferry/net/sentinel_watch.hpp"
 #include "keyferry/rdb/choice.hpp"
 #include "keyferry/rdb/rdb_reader.hpp"
 #include "keyferry/rdb/rewrite_value.hpp"
@@ -386,6 +387,7 @@ class RedisSink {
   Watermark& watermark_;
   TargetNodes nodes_;
   TargetNodes couriers_;  // connections of the settler: one command at a time
+  SentinelWatch sentinels_;
   LaneEvents events_;
   Scope scope_;
   Signal room_;

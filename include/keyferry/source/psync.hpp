@@ -29,6 +29,7 @@ struct PsyncState {
   std::uint64_t full_syncs = 0;
   std::uint64_t reconnects = 0;
   std::uint64_t source_bytes = 0;  // everything ever read
+  std::string master;  // "host:port" of the one that was connected to last, as it is called there
   std::string last_error;
   TimePoint last_read;
 
