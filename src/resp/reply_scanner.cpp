@@ -24,15 +24,22 @@ ReplyScanner::Status ReplyScanner::next(ByteView& bytes) {
       bytes.remove_prefix(5);
       return Status::done;
     }
-    if (bytes.size() >= 9 && bytes.starts_with("+QUEUED\r\n")) {
-      forget();
-      bytes.remove_prefix(9);
-      return Status::done;
-    }
+    if (skip_queued(bytes, 1) > 0) return Status::done;
     forget();
     fresh_ = false;
   }
   return step(bytes, false);
+}
+
+std::uint32_t ReplyScanner::skip_queued(ByteView& bytes, std::uint32_t most) {
+  constexpr ByteView queued = "+QUEUED\r\n";
+  std::uint32_t count = 0;
+  while (fresh_ && count < most && bytes.starts_with(queued)) {
+    bytes.remove_prefix(queued.size());
+    ++count;
+  }
+  if (count > 0) forget();
+  return count;
 }
 
 ReplyScanner::Status ReplyScanner::next_element(ByteView& bytes) {
@@ -41,13 +48,43 @@ ReplyScanner::Status ReplyScanner::next_element(ByteView& bytes) {
     forget();
     return Status::done;
   }
-  if (std::exchange(fresh_, false) || std::exchange(element_fresh_, false)) forget();
+  const bool is_first = std::exchange(fresh_, false);
+  if (!is_first && element_fresh_ && take_usual(bytes)) return Status::element;
+  if (is_first || element_fresh_) forget();
   const Status status = step(bytes, true);
   if (status == Status::element) {
     element_fresh_ = true;
     all_given_ = open_.empty();
   }
   return status;
+}
+
+// The elements that nearly every command gets, if one is here whole: behind another one, none of
+// them begun.
+bool ReplyScanner::take_usual(ByteView& bytes) {
+  constexpr std::size_t digits_max = 18;
+  constexpr ByteView ok = "+OK\r\n";
+  std::int64_t integer = no_integer;
+  if (bytes.starts_with(ok)) {
+    bytes.remove_prefix(ok.size());
+  } else {
+    if (bytes.empty() || bytes[0] != ':') return false;
+    std::int64_t n = 0;
+    std::size_t i = 1;
+    for (; i < bytes.size() && i <= digits_max && bytes[i] >= '0' && bytes[i] <= '9'; ++i)
+      n = n * 10 + (bytes[i] - '0');
+    if (i == 1 || !bytes.substr(i).starts_with("\r\n")) return false;
+    bytes.remove_prefix(i + 2);
+    integer = n;
+  }
+  forget();
+  lowest_integer_ = integer;
+  element_fresh_ = true;
+  if (--open_.back() == 0) {
+    open_.pop_back();
+    all_given_ = true;
+  }
+  return true;
 }
 
 void ReplyScanner::forget() {

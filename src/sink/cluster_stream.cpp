@@ -175,7 +175,11 @@ void ClusterStream::submit(LaneBatch batch) {
       [this](std::uint16_t lane, Slot slot, const Link& link) {
         lanes_[lane]->send_loose(slot, link);
       },
-      [this](Slot slot) { wake(slot); });
+      [this](Slot slot) {
+        const SlotState& state = slots_[slot];
+        const bool waits = state.in_transaction || (state.is_listed && state.need_record > 0);
+        if (!waits) wake(slot);
+      });
   for (const auto& lane : lanes_)
     lane->wake();
 }

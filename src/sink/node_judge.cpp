@@ -7,8 +7,13 @@ namespace keyferry {
 Error NodeLane::scan(ByteView bytes) {
   while (!bytes.empty() || scanner_.owes_done()) {
     if (in_flight_.empty()) return Error(Errc::unreachable, "a reply that nothing was sent for");
-    const Shipment& front = in_flight_.front();
+    Shipment& front = in_flight_.front();
     const std::uint32_t before_exec = front.units + front.selects + 2 + front.prologue;
+    if (front.is_transaction) {
+      const std::uint32_t queued = scanner_.skip_queued(bytes, before_exec - front.seen);
+      front.seen += queued;
+      if (queued > 0) continue;
+    }
     const bool in_exec = front.is_transaction && front.seen == before_exec;
     Error error;
     switch (in_exec ? scanner_.next_element(bytes) : scanner_.next(bytes)) {

@@ -21,6 +21,14 @@ std::int64_t elapsed_us(TimePoint from, TimePoint to) {
 Error SerialLane::scan(ByteView bytes) {
   while (!bytes.empty() || scanner_.owes_done()) {
     if (due_.empty()) return Error(Errc::unreachable, "a reply that nothing was sent for");
+    Due& front = due_.front();
+    if (front.what == Expect::queued) {
+      const std::uint32_t queued = scanner_.skip_queued(bytes, front.count);
+      (sent_.empty() ? open_ : sent_.front()).queued += queued;
+      front.count -= queued;
+      if (front.count == 0) due_.pop_front();
+      if (queued > 0) continue;
+    }
     const bool in_exec = due_.front().what == Expect::exec;
     switch (in_exec ? scanner_.next_element(bytes) : scanner_.next(bytes)) {
       case ReplyScanner::Status::need_more:

@@ -15,7 +15,9 @@ Link SlotTable::link_of(const Unit& unit, std::uint64_t at) {
 }
 
 void SlotTable::chain(const Unit& unit, std::uint64_t at) {
+  constexpr std::size_t least_capacity = 16;
   SlotState& state = slots_[unit.slot];
+  if (state.chain.capacity() == 0) state.chain.reserve(least_capacity);
   state.chain.push_back(link_of(unit, at));
   if (unit.needs_record) ++state.need_record;
 }
@@ -90,7 +92,7 @@ void SlotTable::take_back(Slot slot) {
 }
 
 void SlotTable::drop_first(SlotState& state) {
-  constexpr std::size_t answered_max = 64;
+  constexpr std::size_t answered_max = 8;
   constexpr std::size_t capacity_max = 4096;
   if (state.handed_out > 0) {
     --state.handed_out;
@@ -102,7 +104,7 @@ void SlotTable::drop_first(SlotState& state) {
     state.chain.clear();
     if (state.chain.capacity() > capacity_max) state.chain = {};
     state.answered = 0;
-  } else if (state.answered >= answered_max && state.answered > state.size()) {
+  } else if (state.answered >= answered_max && state.answered >= state.size()) {
     state.chain.erase(state.chain.begin(), state.chain.begin() + state.answered);
     state.answered = 0;
   }

@@ -184,15 +184,41 @@ std::vector<std::string> scan_elements(const std::vector<ByteView>& pieces) {
 TEST(ReplyScanner, TellsAboutEachElementOfAnExecForEverySplit) {
   const ByteView bytes =
       "*5\r\n+OK\r\n:0\r\n-WRONGTYPE no\r\n*3\r\n:1\r\n:-2\r\n$2\r\n:7\r\n*0\r\n"
-      "*-1\r\n-EXECABORT x\r\n*0\r\n*1\r\n$1\r\na\r\n";
-  const std::vector<std::string> expected = {
+      "*-1\r\n-EXECABORT x\r\n*0\r\n*1\r\n$1\r\na\r\n"
+      "*6\r\n:12\r\n:34\r\n:-5\r\n:9223372036854775807\r\n:1000000000000000000\r\n:0\r\n"
+      "*4\r\n+OK\r\n:7\r\n+OK\r\n+OK\r\n";
+  std::vector<std::string> expected = {
       "element", "element 0", "element -WRONGTYPE no", "element -2", "element",
       "done",    "done null", "done -EXECABORT x",     "done",       "element",
       "done"};
+  const std::vector<std::string> integers = {
+      "element 12", "element 34", "element -5", "element",   "element 1000000000000000000",
+      "element 0",  "done",       "element",    "element 7", "element",
+      "element",    "done"};
+  expected.insert(expected.end(), integers.begin(), integers.end());
 
   test::for_each_split(bytes, [&](const std::vector<ByteView>& pieces) {
     EXPECT_EQ(scan_elements(pieces), expected);
   });
+}
+
+TEST(ReplyScanner, StepsOverWholeQueuedRepliesOnly) {
+  ReplyScanner scanner;
+  ByteView bytes = "+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n-ERR no\r\n";
+  EXPECT_EQ(scanner.skip_queued(bytes, 2), 2u);
+  EXPECT_EQ(scanner.skip_queued(bytes, 9), 1u);
+  EXPECT_EQ(scanner.skip_queued(bytes, 9), 0u);
+  EXPECT_EQ(scanner.next(bytes), Status::done);
+  EXPECT_EQ(scanner.error(), "ERR no");
+
+  ByteView first = "+QUE";
+  ByteView rest = "UED\r\n+QUEUED\r\n";
+  EXPECT_EQ(scanner.skip_queued(first, 9), 0u);
+  EXPECT_EQ(scanner.next(first), Status::need_more);
+  EXPECT_EQ(scanner.error(), "");
+  EXPECT_EQ(scanner.skip_queued(rest, 9), 0u) << "in the middle of one";
+  EXPECT_EQ(scanner.next(rest), Status::done);
+  EXPECT_EQ(scanner.skip_queued(rest, 9), 1u);
 }
 
 }  // namespace

@@ -20,6 +20,9 @@ class ReplyScanner {
   // whole top-level reply ended there; error() tells about it until the next call.
   Status next(ByteView& bytes);
 
+  // Steps over whole replies "+QUEUED", at most so many; how many there were.
+  std::uint32_t skip_queued(ByteView& bytes, std::uint32_t most);
+
   // The same for the reply to an EXEC: `element` after each element of the outermost array, about
   // which error() and lowest_integer() tell; the call after the last one gives `done` without
   // taking bytes (at once when the reply is an error, null or empty).
@@ -39,6 +42,7 @@ class ReplyScanner {
 
  private:
   Status step(ByteView& bytes, bool stop_at_elements);
+  bool take_usual(ByteView& bytes);
   void forget();
   Status start_element(ByteView line);
   bool finish_element();

@@ -131,7 +131,7 @@ class SlotTable {
 
  private:
   static constexpr int index_bits = 24;
-  static constexpr std::size_t ahead = 16;  // units
+  static constexpr std::size_t ahead = 32;  // units
   static constexpr std::size_t expected_max = 16;
   struct Entry {
     LaneBatch batch;
