@@ -97,8 +97,14 @@ class CountingWriter {
   std::thread thread_;
 };
 
-// A source with a replica, a target behind proxies, one link between them, and what can be done to
-// them.
+inline void calm_proxy(FaultProxy& proxy) {
+  proxy.resume();
+  for (const Direction direction : {Direction::to_server, Direction::to_client})
+    proxy.cut_after(direction, std::uint64_t{1} << 40);
+}
+
+// A source with a replica, a proxy in front of whichever of them is the master, a target behind
+// proxies, one link between them, and what can be done to them.
 template <class Target>
 class Chaos {
  public:
@@ -108,6 +114,7 @@ class Chaos {
           source_server({"--repl-backlog-size", "128mb", "--repl-diskless-sync-delay", "0"}));
     }
     follow();
+    way_ = std::make_unique<FaultProxy>(source().host(), source().port());
   }
 
   void play(Millis length) {
@@ -149,7 +156,7 @@ class Chaos {
   }
 
   void run_link() {
-    link_.run(source().uri(), target_.uri(),
+    link_.run(way_->uri(), target_.uri(),
               {"--set", "delivery.lease_s=1", "--set", "delivery.link=chaos", "--set",
                "delivery.full_resyncs_per_hour=1000", "--set", "target.connect_timeout_ms=1000",
                "--set", "target.reply_timeout_ms=4000"});
@@ -179,7 +186,7 @@ class Chaos {
   }
 
   void fault() {
-    switch (below(10)) {
+    switch (below(11)) {
       case 0:
         tell("kill -9");
         link_.process().kill9();
@@ -201,6 +208,8 @@ class Chaos {
         allow_file_bytes(0);
         pause(200, 1500);
         return allow_file_bytes(RLIM_INFINITY);
+      case 5:
+        return disturb_source();
       default:
         return target_.fault(random_, [this](const std::string& what) { tell(what); });
     }
@@ -222,26 +231,47 @@ class Chaos {
 
   // What the replica has not got is lost at the source, and must not stay in the target.
   void fail_over_source() {
-    tell("source fails over");
     const bool lags = below(2) == 0;
+    const bool link_dies = below(3) == 0;
+    tell(std::string("source fails over") + (lags ? ", its replica lags" : "") +
+         (link_dies ? ", and the link dies" : ""));
+    RedisServer& master = source();
     RedisServer& replica = sources_[1 - current_];
     if (lags) replica.sigstop();
     pause(100, 400);
     stop_writers();
-    link_.process().kill9();
+    if (link_dies) link_.process().kill9();
     if (lags) replica.sigcont();
-    source().kill9();
+    master.kill9();
     replica.command({"REPLICAOF", "NO", "ONE"});
-    sources_[current_].restart();
+    way_->forward_to(replica.port());
+    master.restart();
     current_ = 1 - current_;
     follow();
-    run_link();
+    if (link_dies) run_link();
     start_writers();
+  }
+
+  void disturb_source() {
+    switch (below(3)) {
+      case 0:
+        tell("source: cut");
+        return way_->cut();
+      case 1:
+        tell("source: cut at a byte");
+        return way_->cut_after(Direction::to_client, below(200000));
+      default:
+        tell("source: stall");
+        way_->stall();
+        pause(200, 1500);
+        return way_->resume();
+    }
   }
 
   void settle() {
     stop_writers();
     target_.calm();
+    calm_proxy(*way_);
     if (!link_.is_running()) run_link();
     RespClient client = source().client();
     for (int i = 0; i < 150; ++i)
@@ -257,6 +287,7 @@ class Chaos {
   std::uint64_t seed_;
   std::vector<RedisServer> sources_;
   std::size_t current_ = 0;
+  std::unique_ptr<FaultProxy> way_;  // to the source
   std::unique_ptr<LiveWriter> live_;
   std::unique_ptr<CountingWriter> counting_;
   std::unique_ptr<CrossSlotWriter> cross_slot_;
@@ -301,12 +332,6 @@ inline void disturb(RedisServer& node, FaultProxy& proxy, Random& random, const 
       sleep_between(random, 100, 1200);
       node.sigcont();
   }
-}
-
-inline void calm_proxy(FaultProxy& proxy) {
-  proxy.resume();
-  for (const Direction direction : {Direction::to_server, Direction::to_client})
-    proxy.cut_after(direction, std::uint64_t{1} << 40);
 }
 
 class OneServer {
