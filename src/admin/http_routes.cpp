@@ -247,7 +247,7 @@ HttpReply HttpRoutes::limits(const Visit& visit) const {
       return "there are target_ops_per_s, target_bytes_per_s and source_bytes_per_s";
     const auto value = parse_size(text);
     if (!value || *value < 0) return std::string(at->name) + ": not a size";
-    change.*at->change = *value;
+    change.*at->change = value;
     return {};
   };
   const std::string wrong = each_parameter(visit.query, take);
@@ -273,9 +273,11 @@ HttpReply HttpRoutes::verify(const Visit& visit) const {
     const std::size_t equals = std::min(one.find('='), one.size());
     const std::string_view name = one.substr(0, equals);
     std::string value(one.substr(std::min(equals + 1, one.size())));
-    if (name == "level" && (wanted.level = parse_level(value))) continue;
+    if (name == "level") wanted.level = parse_level(value);
+    if (name == "level" && wanted.level) continue;
     if (value.ends_with("%25")) value.resize(value.size() - 2);
-    if (name == "sample" && (wanted.part = parse_percent(value))) continue;
+    if (name == "sample") wanted.part = parse_percent(value);
+    if (name == "sample" && wanted.part) continue;
     if (name == "repair" || name == "repair_extra") {
       (name == "repair" ? wanted.repair : wanted.repair_extra) = value != "false";
       continue;

@@ -31,7 +31,19 @@ std::string current(const std::string& file, const std::string& at_start) {
   return secret ? *secret : at_start;
 }
 
-// The answer of SENTINEL get-master-addr-by-name: [host, port], or nil for an unknown name.
+// Servers name addresses that may mean nothing outside of their network.
+HostPort reached_at(const EndOptions& options, const HostPort& named) {
+  const bool is_ipv6 = named.host.find(':') != std::string::npos;
+  const auto text = is_ipv6 ? fmt::format("[{}]:{}", named.host, named.port)
+                            : fmt::format("{}:{}", named.host, named.port);
+  const auto mapped = options.address_map.find(text);
+  if (mapped == options.address_map.end()) return named;
+  Result<HostPort> address = parse_listen(mapped->second);
+  return address ? *address : named;
+}
+
+}  // namespace
+
 Error read_master_address(const RespValue& reply, const std::string& name, HostPort& master) {
   if (reply.is_error()) return Error(Errc::refused_by_peer, reply.text);
   if (reply.items.size() != 2) {
@@ -47,19 +59,6 @@ Error read_master_address(const RespValue& reply, const std::string& name, HostP
   master.port = number;
   return Error();
 }
-
-// Servers name addresses that may mean nothing outside of their network.
-HostPort reached_at(const EndOptions& options, const HostPort& named) {
-  const bool is_ipv6 = named.host.find(':') != std::string::npos;
-  const auto text = is_ipv6 ? fmt::format("[{}]:{}", named.host, named.port)
-                            : fmt::format("{}:{}", named.host, named.port);
-  const auto mapped = options.address_map.find(text);
-  if (mapped == options.address_map.end()) return named;
-  Result<HostPort> address = parse_listen(mapped->second);
-  return address ? *address : named;
-}
-
-}  // namespace
 
 Task<Error> Connection::open(const EndOptions& options, HostPort host, std::string name) {
   const Millis limit(options.connect_timeout_ms);

@@ -1,74 +1,78 @@
 #include "keyferry/net/sentinel_watch.hpp"
 
-#include <vector>
+#include <utility>
 
 #include "keyferry/base/log.hpp"
-#include "keyferry/base/number.hpp"
 
 namespace keyferry {
 namespace {
 
-// A Sentinel that is gone without a word is left after this; subscribing again costs next to
-// nothing.
-constexpr Millis silence_max{30000};
+// Sentinels are asked again after this.
+constexpr Millis listen_max{5000};
 constexpr Millis pause{1000};
-
-std::vector<ByteView> words_of(ByteView text) {
-  std::vector<ByteView> words;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(' '), text.size());
-    words.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return words;
-}
 
 }  // namespace
 
-std::optional<HostPort> former_master(ByteView channel, ByteView message, ByteView name) {
-  std::vector<ByteView> words = words_of(message);
+bool announces_switch(ByteView channel, ByteView message, ByteView name) {
+  constexpr ByteView of_a_master = "master ";
   if (channel == "+failover-state-reconf-slaves") {
-    if (words.empty() || words[0] != "master") return std::nullopt;
-    words.erase(words.begin());
+    if (!message.starts_with(of_a_master)) return false;
+    message.remove_prefix(of_a_master.size());
   } else if (channel != "+switch-master") {
-    return std::nullopt;
+    return false;
   }
-  if (words.size() < 3 || words[0] != name) return std::nullopt;
-  return HostPort{std::string(words[1]), static_cast<std::uint16_t>(leading_number(words[2]))};
+  return message.substr(0, message.find(' ')) == name;
 }
 
 SentinelWatch::SentinelWatch(const asio::any_io_executor& executor, const EndOptions& options)
     : options_(options), connection_(executor), halt_(executor) {}
 
+// In the order in which net/connection asks them.
 Task<Error> SentinelWatch::run() {
-  if (options_.uri.sentinel_master.empty()) co_return Error();
-  for (std::size_t i = 0; !stopping_; ++i) {
-    const HostPort sentinel = options_.uri.hosts[i % options_.uri.hosts.size()];
-    Error error = co_await listen(sentinel);
-    connection_.close();
-    if (stopping_) break;
-    log_debug("sentinel {}:{} is not listened to now: {}", sentinel.host, sentinel.port,
-              error.what);
+  while (!stopping_ && !options_.uri.sentinel_master.empty()) {
+    Error error;
+    for (const HostPort& sentinel : options_.uri.hosts) {
+      error = co_await ask_and_listen(sentinel);
+      connection_.close();
+      if (!error || stopping_) break;
+      log_debug("sentinel {}:{} is not listened to: {}", sentinel.host, sentinel.port, error.what);
+    }
+    if (!error || stopping_) continue;
+    if (!std::exchange(has_complained_, true))
+      log_warn("no Sentinel can be listened to, a failover is followed later: error=\"{}\"",
+               error.what);
     co_await halt_.wait_for(pause);
   }
   co_return Error();
 }
 
-Task<Error> SentinelWatch::listen(HostPort sentinel) {
-  Error error = co_await connection_.open_sentinel(options_, sentinel);
+// Until a switch is announced, or it is time to ask again.
+Task<Error> SentinelWatch::ask_and_listen(HostPort sentinel) {
+  Error error = co_await connection_.open_sentinel(options_, std::move(sentinel));
   if (error) co_return error;
-  Bytes subscribe = make_command({"SUBSCRIBE", "+switch-master", "+failover-state-reconf-slaves"});
+  const std::string& name = options_.uri.sentinel_master;
   const Millis limit(options_.connect_timeout_ms);
-  auto reply = co_await connection_.call(std::move(subscribe), limit);
-  while (reply && !reply->is_error() && !stopping_) {
-    if (reply->items.size() == 3 && reply->items[0].text == "message") {
-      const auto former =
-          former_master(reply->items[1].text, reply->items[2].text, options_.uri.sentinel_master);
-      if (former && on_switch) on_switch(*former);
-    }
-    reply = co_await connection_.read(silence_max);
+  Bytes command = make_command({"SENTINEL", "get-master-addr-by-name", name});
+  auto reply = co_await connection_.call(std::move(command), limit);
+  if (!reply) co_return reply.error();
+  HostPort master;
+  error = read_master_address(*reply, name, master);
+  if (error || stopping_) co_return error;
+  if (on_master) on_master(master);
+  command = make_command({"SUBSCRIBE", "+switch-master", "+failover-state-reconf-slaves"});
+  reply = co_await connection_.call(std::move(command), limit);
+  if (!reply) co_return reply.error();
+  if (reply->is_error()) co_return Error(Errc::refused_by_peer, reply->text);
+  has_complained_ = false;
+  const TimePoint until = Clock::now() + listen_max;
+  while (!stopping_ && Clock::now() < until) {
+    reply = co_await connection_.read(Millis(elapsed_ms(Clock::now(), until) + 1));
+    if (!reply) break;
+    const bool is_message = reply->items.size() == 3 && reply->items[0].text == "message";
+    if (is_message && announces_switch(reply->items[1].text, reply->items[2].text, name))
+      co_return Error();
   }
-  co_return reply ? Error(Errc::refused_by_peer, reply->text) : reply.error();
+  co_return reply || Clock::now() >= until ? Error() : reply.error();
 }
 
 void SentinelWatch::stop() {

@@ -78,6 +78,7 @@ Task<Error> KeySample::compare_db(Connection& source, std::int32_t db, std::int6
   if (!error) error = co_await read(source, here);
   if (error) co_return error;
   std::vector<Key> there;
+  there.reserve(here.size());
   for (const Key& key : here)
     there.push_back({rules_.remap().key(db, key.name), {}, -1});
   error = co_await read_target(rules_.remap().db(db), there);

@@ -13,8 +13,6 @@ namespace {
 constexpr Millis calm_interval{1000};
 constexpr Millis urgent_interval{100};
 constexpr Millis elsewhere_after{1000};
-// A master that hangs, or that only its Sentinels cannot reach, looks well from here.
-constexpr std::int64_t ask_sentinels_after_ms = 5000;
 // Redis' own default for replicas: 256mb hard, 64mb for 60 s (redis.conf 7.0). Used where CONFIG is
 // not allowed.
 constexpr std::int64_t default_limit_bytes = 64 * 1024 * 1024;
@@ -72,9 +70,9 @@ Observer::Observer(const asio::any_io_executor& executor, const EndOptions& opti
       scope_(executor),
       halt_(executor),
       limit_bytes_(default_limit_bytes) {
-  sentinels_.on_switch = [this](const HostPort& former) {
-    if (connection_.host() != former) return;
-    log_info("source {}:{} is not the master any more, as Sentinel says", former.host, former.port);
+  sentinels_.on_master = [this](const HostPort& master) {
+    if (!open_ || connection_.host() == master) return;
+    log_info("the source's master is {}:{} now, as Sentinel says", master.host, master.port);
     is_replaced_ = true;
     reconnect();
     halt_.notify();
@@ -93,7 +91,6 @@ Task<Error> Observer::open(ServerIdentity& identity) {
     history_ = read_history(reply->text);
   }
   open_ = true;
-  opened_at_ = Clock::now();
   co_return co_await read_limit();
 }
 
@@ -117,10 +114,8 @@ Task<Error> Observer::read_limit() {
 Task<Error> Observer::run() {
   bool complained = false;
   scope_.spawn(sentinels_.run());
-  const bool has_sentinels = !options_.uri.sentinel_master.empty();
   while (!stopping_) {
     Error error;
-    if (has_sentinels && elapsed_ms(opened_at_, Clock::now()) > ask_sentinels_after_ms) reconnect();
     if (!open_) {
       ServerIdentity identity;
       error = co_await open(identity);

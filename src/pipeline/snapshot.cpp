@@ -176,9 +176,8 @@ Task<Error> Pipeline::take_event(const rdb::Event& event) {
       if (!options_.snapshot_enabled) break;
       co_return co_await sink_.load_function(event.text);
     case Kind::key:
-      break;  // decode_snapshot takes them itself
     case Kind::element:
-      break;
+      break;  // decode_snapshot takes them itself
     case Kind::big_key:
       if (!options_.snapshot_enabled) break;
       if (sink_.must_ask(event, reader_->dialect())) {

@@ -396,7 +396,8 @@ void RedisSink::plan_copies(Plan& plan) {
       for (const Bytes& wire : wires)
         group += wire;
       group += exec_wire;
-      wires.assign(1, std::move(group));
+      wires.clear();
+      wires.push_back(std::move(group));
     }
     for (std::size_t i = 0; i < wires.size(); ++i) {
       Unit unit;

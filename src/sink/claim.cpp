@@ -241,6 +241,10 @@ Task<Error> Claim::renew_in_turn() {
         make_command({"EXEC"})}) {
     reply = co_await call(step);
     if (!reply) co_return reply.error();
+    if (!reply->is_error()) continue;
+    connection_.close();  // its server may be a replica by now
+    open_ = false;
+    co_return Error(Errc::unreachable, reply->text);
   }
   co_return Error();
 }
@@ -266,6 +270,12 @@ Task<void> Claim::let_go() {
   if (!reply || reply->is_error() || reply->text != token_) co_return;
   command = make_command({"DEL", keys_.lease});
   reply = co_await call(std::move(command));
+}
+
+void Claim::stay_with(const HostPort& master) {
+  if (!open_ || connection_.host() == master) return;
+  connection_.close();
+  if (!busy_) open_ = false;
 }
 
 void Claim::stop() {

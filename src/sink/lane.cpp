@@ -331,8 +331,8 @@ void Lane::disconnect() {
     events_.thawed(slot);
 }
 
-void Lane::leave(const HostPort& server) {
-  if (connected_ && connection_.host() == server) connection_.close(true);
+void Lane::stay_with(const HostPort& master) {
+  if (connected_ && connection_.host() != master) connection_.close(true);
 }
 
 void Lane::check_timeout(TimePoint now) {

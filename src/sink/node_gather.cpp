@@ -66,8 +66,8 @@ void NodeLane::gather_slot(Slot slot) {
 }
 
 void NodeLane::select(std::int32_t db) {
-  std::array<char, 64> text;
-  std::array<char, 16> number;
+  std::array<char, 64> text;    // NOLINT(cppcoreguidelines-pro-type-member-init)
+  std::array<char, 16> number;  // NOLINT(cppcoreguidelines-pro-type-member-init)
   const auto digits = fmt::format_to(number.data(), FMT_COMPILE("{}"), db) - number.data();
   const auto end =
       fmt::format_to(text.data(), FMT_COMPILE("*2\r\n$6\r\nSELECT\r\n${}\r\n{}\r\n"), digits, db);

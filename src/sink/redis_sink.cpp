@@ -52,11 +52,13 @@ void RedisSink::bind_events() {
     refresh_wanted_ = nodes_.is_cluster();
     watch_.notify();
   };
-  sentinels_.on_switch = [this](const HostPort& former) {
-    log_info("target {}:{} is not the master any more, as Sentinel says", former.host, former.port);
+  sentinels_.on_master = [this](const HostPort& master) {
     for (const auto& lane : lanes_)
-      lane->leave(former);
-    if (serial_) serial_->leave(former);
+      lane->stay_with(master);
+    if (serial_) serial_->stay_with(master);
+    if (claim_) claim_->stay_with(master);
+    nodes_.stay_with(master);
+    couriers_.stay_with(master);
   };
 }
 

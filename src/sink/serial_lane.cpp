@@ -228,8 +228,8 @@ void SerialLane::checkpoint() {
   if (checkpoint_due_) wake_.notify();
 }
 
-void SerialLane::leave(const HostPort& server) {
-  if (connected_ && connection_.host() == server) connection_.close(true);
+void SerialLane::stay_with(const HostPort& master) {
+  if (connected_ && connection_.host() != master) connection_.close(true);
 }
 
 void SerialLane::check_timeout(TimePoint now) {

@@ -102,7 +102,7 @@ void SlotTable::drop_first(SlotState& state) {
   ++state.answered;
   if (state.size() == 0) {
     state.chain.clear();
-    if (state.chain.capacity() > capacity_max) state.chain = {};
+    if (state.chain.capacity() > capacity_max) state.chain = std::vector<Link>();
     state.answered = 0;
   } else if (state.answered >= answered_max && state.answered >= state.size()) {
     state.chain.erase(state.chain.begin(), state.chain.begin() + state.answered);

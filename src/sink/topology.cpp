@@ -267,6 +267,17 @@ Task<Result<Connection*>> TargetNodes::connection_to(const Endpoint& node) {
   co_return kept.get();
 }
 
+void TargetNodes::stay_with(const HostPort& master) {
+  for (auto& [node, connection] : connections_) {
+    if (!connection || connection->host() == master) continue;
+    if (busy_) {
+      connection->close();
+    } else {
+      connection.reset();
+    }
+  }
+}
+
 void TargetNodes::close() {
   for (auto& [node, connection] : connections_) {
     if (connection) connection->close();

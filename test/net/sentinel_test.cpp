@@ -147,59 +147,63 @@ TEST(Connection, ReadsThePasswordFileAtEachConnect) {
   EXPECT_FALSE(run_coro(open_with(file, "first")));
 }
 
-// Whoever is told of the switch stops the watch.
-Task<Error> watch_until_told(EndOptions options, std::optional<HostPort>& told) {
+// One refuses, one names a master, announces another and is asked again.
+Task<Error> watch_a_switch(EndOptions options, std::vector<std::uint16_t>& told) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   ScriptedServer silent(executor);
   ScriptedServer speaking(executor);
+  const Bytes auth = make_command({"AUTH", "s3cret"});
   const Bytes subscribe =
       make_command({"SUBSCRIBE", "+switch-master", "+failover-state-reconf-slaves"});
-  silent.expect(make_command({"AUTH", "s3cret"})).send("-WRONGPASS\r\n").expect_close();
-  speaking.expect(make_command({"AUTH", "s3cret"}))
+  silent.expect(auth).send("-WRONGPASS\r\n").expect_close();
+  speaking.expect(auth)
       .send("+OK\r\n")
+      .expect(question)
+      .send(address_reply(6379))
       .expect(subscribe)
       .send("*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n")
       .send("*3\r\n$9\r\nsubscribe\r\n$29\r\n+failover-state-reconf-slaves\r\n:2\r\n")
       .send(make_command({"message", "+switch-master", "other 10.0.0.9 6379 10.0.0.8 6379"}))
       .send(make_command({"message", "+switch-master", "main 10.0.0.1 6379 10.0.0.2 6380"}))
       .expect_close();
+  silent.accept().expect(auth).send("-WRONGPASS\r\n").expect_close();
+  speaking.accept().expect(auth).send("+OK\r\n").expect(question).send(address_reply(6380));
+  speaking.expect_close();
   for (const ScriptedServer* server : {&silent, &speaking})
     options.uri.hosts.push_back(HostPort{"127.0.0.1", server->port()});
   Scope scope(executor);
   scope.spawn(silent.run());
   scope.spawn(speaking.run());
   SentinelWatch watch(executor, options);
-  watch.on_switch = [&](const HostPort& former) {
-    told = former;
-    watch.stop();
+  watch.on_master = [&](const HostPort& master) {
+    told.push_back(master.port);
+    if (told.size() == 2) watch.stop();
   };
   Error error = co_await watch.run();
   EXPECT_FALSE(error) << error.what;
   co_return co_await scope.join();
 }
 
-TEST(SentinelWatch, ListensToTheNextWhereOneRefusesAndTellsOfItsOwnMasterOnly) {
+TEST(SentinelWatch, AsksTheNextWhereOneRefusesAndAgainWhenASwitchIsAnnounced) {
   EndOptions options;
   options.connect_timeout_ms = 2000;
   options.uri.sentinel_master = "main";
   options.sentinel_password = "s3cret";
-  std::optional<HostPort> told;
-  const Error error = run_coro(watch_until_told(options, told));
+  std::vector<std::uint16_t> told;
+  const Error error = run_coro(watch_a_switch(options, told));
   EXPECT_FALSE(error) << error.what;
-  ASSERT_TRUE(told);
-  EXPECT_EQ(*told, (HostPort{"10.0.0.1", 6379}));
+  EXPECT_EQ(told, (std::vector<std::uint16_t>{6379, 6380}));
 }
 
-TEST(SentinelWatch, ReadsWhoIsNotTheMasterAnyMore) {
+TEST(SentinelWatch, KnowsWhichMessagesAreAboutItsMaster) {
   const ByteView promoted = "+failover-state-reconf-slaves";
-  const HostPort former{"10.0.0.1", 6379};
-  EXPECT_EQ(former_master("+switch-master", "main 10.0.0.1 6379 10.0.0.2 6380", "main"), former);
-  EXPECT_EQ(former_master(promoted, "master main 10.0.0.1 6379", "main"), former);
-  EXPECT_EQ(former_master(promoted, "master other 10.0.0.1 6379", "main"), std::nullopt);
-  EXPECT_EQ(former_master(promoted, "slave main 10.0.0.1 6379", "main"), std::nullopt);
-  EXPECT_EQ(former_master("+sdown", "master main 10.0.0.1 6379", "main"), std::nullopt);
-  EXPECT_EQ(former_master("+switch-master", "main 10.0.0.1", "main"), std::nullopt);
-  EXPECT_EQ(former_master("+switch-master", "", "main"), std::nullopt);
+  EXPECT_TRUE(announces_switch("+switch-master", "main 10.0.0.1 6379 10.0.0.2 6380", "main"));
+  EXPECT_TRUE(announces_switch(promoted, "master main 10.0.0.1 6379", "main"));
+  EXPECT_FALSE(announces_switch(promoted, "master other 10.0.0.1 6379", "main"));
+  EXPECT_FALSE(announces_switch(promoted, "slave main 10.0.0.1 6379", "main"));
+  EXPECT_FALSE(announces_switch("+switch-master", "mainly 10.0.0.1 6379 10.0.0.2 6380", "main"));
+  EXPECT_FALSE(announces_switch("+sdown", "master main 10.0.0.1 6379", "main"));
+  EXPECT_FALSE(announces_switch("+switch-master", "", "main"));
 }
 
 }  // namespace

@@ -36,10 +36,13 @@ struct HttpReply {
   unsigned status = 200;
   std::string content_type;
   std::string body;
-  std::string allow;           // 405 only
-  std::string challenge;       // 401 only: WWW-Authenticate
+  std::string allow;      // 405 only
+  std::string challenge;  // 401 only: WWW-Authenticate
+  // With initializers, so that most replies need not name them.
+  // NOLINTBEGIN(readability-redundant-member-init)
   std::string policy = {};     // the page only: Content-Security-Policy
   std::string events_of = {};  // not empty: server-sent events, the body of this path each second
+  // NOLINTEND(readability-redundant-member-init)
 };
 
 class HttpRoutes {

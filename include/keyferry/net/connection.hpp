@@ -10,6 +10,9 @@
 
 namespace keyferry {
 
+// The reply to SENTINEL get-master-addr-by-name: [host, port], or nil for an unknown name.
+Error read_master_address(const RespValue& reply, const std::string& name, HostPort& master);
+
 class Connection {
  public:
   explicit Connection(const asio::any_io_executor& executor) : stream_(executor) {}

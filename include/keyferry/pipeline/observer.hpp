@@ -1,6 +1,6 @@
 // Watches the source over a second connection: who it is, how far its stream is (for lag, once a
 // second, ten times while someone waits for lag zero), and how much it will hold back for us. Goes
-// to another server as soon as Sentinels say that it is the master.
+// where Sentinels say that the master is.
 // Pipeline thread only.
 #pragma once
 
@@ -74,7 +74,6 @@ class Observer {
   bool is_replaced_ = false;  // whoever is asked is not the master any more
   SourceHistory history_;
   std::optional<TimePoint> read_at_;
-  TimePoint opened_at_;
   std::optional<TimePoint> elsewhere_since_;
   std::int64_t growth_bytes_per_s_ = 0;
   std::int64_t limit_bytes_ = 0;

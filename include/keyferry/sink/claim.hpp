@@ -39,6 +39,8 @@ class Claim {
   // Ends keep(), and gives the lease away so that a successor need not wait.
   Task<void> let_go();
   void stop();
+  // Gives its connection up when it is one to another server.
+  void stay_with(const HostPort& master);
 
   // What the target said about this link when it was taken; nullopt: nothing.
   const std::optional<Record>& found() const { return found_; }

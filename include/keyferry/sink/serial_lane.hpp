@@ -82,8 +82,8 @@ class SerialLane {
   // The source's history has this name from now on.
   void enter_history(const std::string& replid);
   void check_timeout(TimePoint now);
-  // Gives the connection up when it is one to this server.
-  void leave(const HostPort& server);
+  // Gives the connection up when it is one to another server.
+  void stay_with(const HostPort& master);
 
   // Says CLIENT IMPORT-SOURCE ON over every connection (Valkey 8.1). Set before run().
   bool import_source = false;

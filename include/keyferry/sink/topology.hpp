@@ -73,6 +73,8 @@ class TargetNodes {
   // for none.
   Task<Result<std::string>> deliver(Endpoint node, Bytes wire, std::uint32_t replies, Millis limit);
   void close();
+  // Gives connections to other servers up: of an end whose master Sentinels know.
+  void stay_with(const HostPort& master);
 
  private:
   static Task<Result<RespValue>> call_selected(Connection& connection, std::int32_t db,
