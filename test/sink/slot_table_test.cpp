@@ -155,6 +155,17 @@ TEST(SlotTable, TellsOfEachSlotWhetherItsLooseOnesAreDone) {
   EXPECT_FALSE(table.has_loose(1)) << "what its former lane has answered";
 }
 
+TEST(SlotTable, GivesTheMemoryOfALongChainBack) {
+  SlotTable table;
+  push(table, batch_of(std::vector<Unit>(5000, unit_of(1, 10))));
+  EXPECT_GE(table[1].chain.capacity(), 5000U);
+  for (int i = 0; i < 5000; ++i) {
+    table.hand_out(1);
+    table.answer(1);
+  }
+  EXPECT_EQ(table[1].chain.capacity(), 0U);
+}
+
 TEST(SlotTable, CountsTheCommandsAndBytesOfWhatWasAnswered) {
   SlotTable table;
   std::map<Slot, std::vector<std::uint64_t>> loose;
