@@ -31,19 +31,7 @@ std::string current(const std::string& file, const std::string& at_start) {
   return secret ? *secret : at_start;
 }
 
-// Servers name addresses that may mean nothing outside of their network.
-HostPort reached_at(const EndOptions& options, const HostPort& named) {
-  const bool is_ipv6 = named.host.find(':') != std::string::npos;
-  const auto text = is_ipv6 ? fmt::format("[{}]:{}", named.host, named.port)
-                            : fmt::format("{}:{}", named.host, named.port);
-  const auto mapped = options.address_map.find(text);
-  if (mapped == options.address_map.end()) return named;
-  Result<HostPort> address = parse_listen(mapped->second);
-  return address ? *address : named;
-}
-
-}  // namespace
-
+// The answer of SENTINEL get-master-addr-by-name: [host, port], or nil for an unknown name.
 Error read_master_address(const RespValue& reply, const std::string& name, HostPort& master) {
   if (reply.is_error()) return Error(Errc::refused_by_peer, reply.text);
   if (reply.items.size() != 2) {
@@ -59,6 +47,19 @@ Error read_master_address(const RespValue& reply, const std::string& name, HostP
   master.port = number;
   return Error();
 }
+
+// Servers name addresses that may mean nothing outside of their network.
+HostPort reached_at(const EndOptions& options, const HostPort& named) {
+  const bool is_ipv6 = named.host.find(':') != std::string::npos;
+  const auto text = is_ipv6 ? fmt::format("[{}]:{}", named.host, named.port)
+                            : fmt::format("{}:{}", named.host, named.port);
+  const auto mapped = options.address_map.find(text);
+  if (mapped == options.address_map.end()) return named;
+  Result<HostPort> address = parse_listen(mapped->second);
+  return address ? *address : named;
+}
+
+}  // namespace
 
 Task<Error> Connection::open(const EndOptions& options, HostPort host, std::string name) {
   const Millis limit(options.connect_timeout_ms);
@@ -125,31 +126,34 @@ Task<Error> Connection::authenticate(const std::string& user, const std::string&
   co_return error;
 }
 
-Task<Error> Connection::open_sentinel(const EndOptions& options, HostPort sentinel) {
+Task<Error> Connection::open_sentinel(const EndOptions& options, HostPort sentinel,
+                                      HostPort& master) {
   const Millis limit(options.connect_timeout_ms);
-  Error error = co_await with_deadline(limit, connect_sentinel(options, std::move(sentinel)));
+  Error error = co_await with_deadline(limit, ask_sentinel(options, std::move(sentinel), master));
   if (error) close();
   co_return error;
 }
 
-Task<Error> Connection::connect_sentinel(const EndOptions& options, HostPort sentinel) {
+Task<Error> Connection::ask_sentinel(const EndOptions& options, HostPort sentinel,
+                                     HostPort& master) {
   Error error = co_await connect(options, std::move(sentinel));
   if (error) co_return error;
-  co_return co_await authenticate(
-      options.sentinel_user, current(options.sentinel_password_file, options.sentinel_password));
+  error = co_await authenticate(options.sentinel_user,
+                                current(options.sentinel_password_file, options.sentinel_password));
+  const Bytes question =
+      make_command({"SENTINEL", "get-master-addr-by-name", options.uri.sentinel_master});
+  RespValue reply;
+  if (!error) error = co_await call_unbounded(question, reply);
+  if (!error) error = read_master_address(reply, options.uri.sentinel_master, master);
+  co_return error;
 }
 
 // Where the master is now, from the first Sentinel that knows ("Guidelines for Redis clients",
 // Redis documentation, steps 1 and 2).
 Task<Error> Connection::ask_sentinels(const EndOptions& options, HostPort& master) {
-  const Bytes question =
-      make_command({"SENTINEL", "get-master-addr-by-name", options.uri.sentinel_master});
   Error last;
   for (const HostPort& sentinel : options.uri.hosts) {
-    Error error = co_await connect_sentinel(options, sentinel);
-    RespValue reply;
-    if (!error) error = co_await call_unbounded(question, reply);
-    if (!error) error = read_master_address(reply, options.uri.sentinel_master, master);
+    Error error = co_await ask_sentinel(options, sentinel, master);
     if (!error) co_return Error();
     last =
         with_context(fmt::format("sentinel {}:{}", sentinel.host, sentinel.port), std::move(error));

@@ -48,22 +48,16 @@ Task<Error> SentinelWatch::run() {
 
 // Until a switch is announced, or it is time to ask again.
 Task<Error> SentinelWatch::ask_and_listen(HostPort sentinel) {
-  Error error = co_await connection_.open_sentinel(options_, std::move(sentinel));
-  if (error) co_return error;
-  const std::string& name = options_.uri.sentinel_master;
-  const Millis limit(options_.connect_timeout_ms);
-  Bytes command = make_command({"SENTINEL", "get-master-addr-by-name", name});
-  auto reply = co_await connection_.call(std::move(command), limit);
-  if (!reply) co_return reply.error();
   HostPort master;
-  error = read_master_address(*reply, name, master);
+  Error error = co_await connection_.open_sentinel(options_, std::move(sentinel), master);
   if (error || stopping_) co_return error;
   if (on_master) on_master(master);
-  command = make_command({"SUBSCRIBE", "+switch-master", "+failover-state-reconf-slaves"});
-  reply = co_await connection_.call(std::move(command), limit);
+  Bytes command = make_command({"SUBSCRIBE", "+switch-master", "+failover-state-reconf-slaves"});
+  auto reply = co_await connection_.call(std::move(command), Millis(options_.connect_timeout_ms));
   if (!reply) co_return reply.error();
   if (reply->is_error()) co_return Error(Errc::refused_by_peer, reply->text);
   has_complained_ = false;
+  const std::string& name = options_.uri.sentinel_master;
   const TimePoint until = Clock::now() + listen_max;
   while (!stopping_ && Clock::now() < until) {
     reply = co_await connection_.read(Millis(elapsed_ms(Clock::now(), until) + 1));

@@ -144,12 +144,8 @@ Task<Error> Pipeline::open_ends() {
   error = co_await measure_clocks();
   if (error) co_return error;
   for (const auto& [node, target] : sink_.nodes().masters()) {
-    const bool same = !source.run_id.empty() && target.run_id == source.run_id;
-    const bool same_history = !source.replid.empty() && target.replid == source.replid;
-    if (same || same_history) {
-      co_return Error(Errc::usage, "source and target " + to_string(node) +
-                                       " are the same server or share its history");
-    }
+    error = refuse_same(source, node, target);
+    if (error) co_return error;
   }
   co_return Error();
 }

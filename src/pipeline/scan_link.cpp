@@ -87,12 +87,8 @@ Task<Error> ScanLink::open_ends() {
   if (error) co_return error;
   for (const auto& [host, target] : sink_.nodes().masters()) {
     for (const auto& node : nodes_) {
-      const ServerIdentity& source = node->identity();
-      const bool same = !source.run_id.empty() && target.run_id == source.run_id;
-      const bool same_history = !source.replid.empty() && target.replid == source.replid;
-      if (!same && !same_history) continue;
-      co_return Error(Errc::usage, "source and target " + to_string(host) +
-                                       " are the same server or share its history");
+      error = refuse_same(node->identity(), host, target);
+      if (error) co_return error;
     }
   }
   lag_.stream(history);

@@ -176,6 +176,7 @@ void ClusterStream::submit(LaneBatch batch) {
         lanes_[lane]->send_loose(slot, link);
       },
       [this](Slot slot) {
+        // As wake() finds: asked here, too, since this is for every command.
         const SlotState& state = slots_[slot];
         const bool waits = state.in_transaction || (state.is_listed && state.need_record > 0);
         if (!waits) wake(slot);

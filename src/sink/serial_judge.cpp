@@ -24,12 +24,14 @@ Error SerialLane::scan(ByteView bytes) {
     Due& front = due_.front();
     if (front.what == Expect::queued) {
       const std::uint32_t queued = scanner_.skip_queued(bytes, front.count);
-      (sent_.empty() ? open_ : sent_.front()).queued += queued;
-      front.count -= queued;
-      if (front.count == 0) due_.pop_front();
-      if (queued > 0) continue;
+      if (queued > 0) {
+        (sent_.empty() ? open_ : sent_.front()).queued += queued;
+        front.count -= queued;
+        if (front.count == 0) due_.pop_front();
+        continue;
+      }
     }
-    const bool in_exec = due_.front().what == Expect::exec;
+    const bool in_exec = front.what == Expect::exec;
     switch (in_exec ? scanner_.next_element(bytes) : scanner_.next(bytes)) {
       case ReplyScanner::Status::need_more:
         return Error();

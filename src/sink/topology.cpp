@@ -57,6 +57,15 @@ std::int64_t unix_now_ms() {
   return std::chrono::duration_cast<Millis>(since).count();
 }
 
+Error refuse_same(const ServerIdentity& source, const Endpoint& node,
+                  const ServerIdentity& target) {
+  const bool same = !source.run_id.empty() && target.run_id == source.run_id;
+  const bool same_history = !source.replid.empty() && target.replid == source.replid;
+  if (!same && !same_history) return Error();
+  return Error(Errc::usage, "source and target " + to_string(node) +
+                                " are the same server or share its history");
+}
+
 std::optional<std::int64_t> read_clock_ahead(const RespValue& time, std::int64_t sent,
                                              std::int64_t received) {
   const auto theirs = time_ms(time);

@@ -10,9 +10,6 @@
 
 namespace keyferry {
 
-// The reply to SENTINEL get-master-addr-by-name: [host, port], or nil for an unknown name.
-Error read_master_address(const RespValue& reply, const std::string& name, HostPort& master);
-
 class Connection {
  public:
   explicit Connection(const asio::any_io_executor& executor) : stream_(executor) {}
@@ -24,9 +21,9 @@ class Connection {
   // Bounded by connect_timeout_ms.
   Task<Error> open(const EndOptions& options, HostPort host, std::string name);
 
-  // The same for a Sentinel of options.uri, with the secret for Sentinels; nothing is said to it
-  // but AUTH.
-  Task<Error> open_sentinel(const EndOptions& options, HostPort sentinel);
+  // Connects to a Sentinel of options.uri, with the secret for Sentinels, and asks it where the
+  // master is. Bounded by connect_timeout_ms.
+  Task<Error> open_sentinel(const EndOptions& options, HostPort sentinel, HostPort& master);
   // Whom the last open() connected to, before options.address_map; of a unix socket nobody.
   const HostPort& host() const { return host_; }
 
@@ -57,7 +54,7 @@ class Connection {
  private:
   Task<Error> open_unbounded(const EndOptions& options, HostPort host, std::string name);
   Task<Error> connect(const EndOptions& options, HostPort host);
-  Task<Error> connect_sentinel(const EndOptions& options, HostPort sentinel);
+  Task<Error> ask_sentinel(const EndOptions& options, HostPort sentinel, HostPort& master);
   Task<Error> authenticate(const std::string& user, const std::string& password);
   Task<Error> ask_sentinels(const EndOptions& options, HostPort& master);
   Task<Error> require_master();

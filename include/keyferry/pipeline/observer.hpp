@@ -1,7 +1,6 @@
 // Watches the source over a second connection: who it is, how far its stream is (for lag, once a
 // second, ten times while someone waits for lag zero), and how much it will hold back for us. Goes
-// where Sentinels say that the master is.
-// Pipeline thread only.
+// where Sentinels say that the master is. Pipeline thread only.
 #pragma once
 
 #include <functional>

@@ -27,6 +27,8 @@ struct ServerIdentity {
   bool is_cluster = false;
 };
 ServerIdentity read_identity(ByteView info);
+// An error when a source and the target `node` are one server, or one follows the other.
+Error refuse_same(const ServerIdentity& source, const Endpoint& node, const ServerIdentity& target);
 
 // An error unless the server has this database; another one than 0 is selected for a moment.
 Task<Error> check_database(Connection& connection, std::int32_t db, Millis limit);
